@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 The dchag authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# How this project builds its own programs. Nothing here reaches a consumer of dchag::dchag.
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+option(DCHAG_NATIVE "Compile for this machine's processor (worth five times in the products)" ON)
+option(DCHAG_WERROR "Turn warnings into errors" OFF)
+set(DCHAG_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=...")
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# The same flags for every translation unit: Eigen's alignment is part of the ABI.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno -fno-trapping-math)
+if(DCHAG_NATIVE)
+  add_compile_options(-march=native)
+endif()
+if(DCHAG_WERROR)
+  add_compile_options(-Werror)
+endif()
+if(DCHAG_SANITIZE)
+  add_compile_options(-fsanitize=${DCHAG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${DCHAG_SANITIZE})
+endif()
+
+# dchag_add_mpi_test(<name> <ranks> <command>...): runs the command under the launcher on that many ranks, with a timeout.
+# Tests of one rank run without the launcher, so that a debugger can be put in front of them.
+function(dchag_add_mpi_test name ranks)
+  if(ranks EQUAL 1)
+    add_test(NAME ${name} COMMAND ${ARGN})
+  else()
+    add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${MPIEXEC_PREFLAGS} ${ARGN})
+  endif()
+  # Open MPI refuses root and more ranks than cores unless told; other launchers ignore these variables.
+  set_tests_properties(${name} PROPERTIES
+    PROCESSORS ${ranks} TIMEOUT 300
+    ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_MCA_btl_vader_single_copy_mechanism=none")
+endfunction()
