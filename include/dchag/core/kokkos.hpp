@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+/// \file
+/// The one shim over Kokkos versions: everything that is spelled differently between 3.4 (Debian 12) and 5.
+
+#include <Kokkos_Core.hpp>
+
+#include <type_traits>
+
+namespace dchag {
+
+/// Functions of the C mathematics library that may be called in a kernel.
+namespace math {
+#if KOKKOS_VERSION < 30700
+using Kokkos::Experimental::cos;
+using Kokkos::Experimental::erf;
+using Kokkos::Experimental::exp;
+using Kokkos::Experimental::fabs;
+using Kokkos::Experimental::log;
+using Kokkos::Experimental::pow;
+using Kokkos::Experimental::sin;
+using Kokkos::Experimental::sqrt;
+using Kokkos::Experimental::tanh;
+#else
+using Kokkos::cos;
+using Kokkos::erf;
+using Kokkos::exp;
+using Kokkos::fabs;
+using Kokkos::log;
+using Kokkos::pow;
+using Kokkos::sin;
+using Kokkos::sqrt;
+using Kokkos::tanh;
+#endif
+
+template <class T>
+KOKKOS_INLINE_FUNCTION T max(T a, T b) {
+  return a < b ? b : a;
+}
+template <class T>
+KOKKOS_INLINE_FUNCTION T min(T a, T b) {
+  return b < a ? b : a;
+}
+} // namespace math
+
+/// True when kernels of this space run on the host, where they may call host libraries and hold host pointers.
+template <class ExecutionSpace>
+inline constexpr bool runs_on_host = std::is_same_v<typename ExecutionSpace::memory_space, Kokkos::HostSpace>;
+
+/// How many kernels' bodies this instance can work on at once on the host (1 for Serial).
+template <class ExecutionSpace>
+int concurrency(ExecutionSpace const& exec) {
+  static_cast<void>(exec); // 3.4 has a static function, which compilers see as an unused object
+  return static_cast<int>(exec.concurrency());
+}
+
+} // namespace dchag

@@ -1,0 +1,141 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/core/concepts.hpp>
+
+#include <string>
+
+namespace dchag {
+
+/// One worker's loops over the columns of a row, written once for both kinds of machine: on the host a single thread
+/// whose loops the compiler vectorises, on a device a Kokkos team. All members return the same value to every thread of
+/// the team; `barrier` orders what the threads wrote.
+template <class ExecutionSpace, bool = runs_on_host<ExecutionSpace>>
+class Team;
+
+template <class ExecutionSpace>
+class Team<ExecutionSpace, true> {
+public:
+  template <class F>
+  void for_each(std::size_t count, F const& f) const {
+    for (std::size_t i = 0; i < count; ++i) f(i);
+  }
+
+  // Sixteen independent partial results: the compiler may not reorder floating-point sums on its own.
+  template <class T, class F>
+  T sum(std::size_t count, F const& f) const {
+    T lanes[width] = {};
+    std::size_t i = 0;
+    for (; i + width <= count; i += width)
+      for (std::size_t k = 0; k < width; ++k) lanes[k] += f(i + k);
+    T total{};
+    for (; i < count; ++i) total += f(i);
+    for (std::size_t k = 0; k < width; ++k) total += lanes[k];
+    return total;
+  }
+
+  template <class T, class F>
+  T max(std::size_t count, F const& f) const {
+    T lanes[width];
+    for (std::size_t k = 0; k < width; ++k) lanes[k] = f(0);
+    std::size_t i = 0;
+    for (; i + width <= count; i += width)
+      for (std::size_t k = 0; k < width; ++k) lanes[k] = math::max<T>(lanes[k], f(i + k));
+    T largest = lanes[0];
+    for (; i < count; ++i) largest = math::max<T>(largest, f(i));
+    for (std::size_t k = 1; k < width; ++k) largest = math::max<T>(largest, lanes[k]);
+    return largest;
+  }
+
+  template <class F>
+  void once(F const& f) const {
+    f();
+  }
+  void barrier() const {}
+
+private:
+  static constexpr std::size_t width = 16;
+};
+
+template <class ExecutionSpace>
+class Team<ExecutionSpace, false> {
+public:
+  using Member = typename Kokkos::TeamPolicy<ExecutionSpace>::member_type;
+  KOKKOS_FUNCTION explicit Team(Member const& member) : m_member(member) {}
+
+  template <class F>
+  KOKKOS_FUNCTION void for_each(std::size_t count, F const& f) const {
+    Kokkos::parallel_for(Kokkos::TeamThreadRange(m_member, count), f);
+  }
+  template <class T, class F>
+  KOKKOS_FUNCTION T sum(std::size_t count, F const& f) const {
+    T total{};
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(m_member, count), [&](std::size_t i, T& partial) { partial += f(i); }, total);
+    return total;
+  }
+  template <class T, class F>
+  KOKKOS_FUNCTION T max(std::size_t count, F const& f) const {
+    T largest{};
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(m_member, count),
+        [&](std::size_t i, T& partial) { partial = math::max<T>(partial, f(i)); }, Kokkos::Max<T>(largest));
+    return largest;
+  }
+  template <class F>
+  KOKKOS_FUNCTION void once(F const& f) const {
+    Kokkos::single(Kokkos::PerTeam(m_member), f);
+  }
+  KOKKOS_FUNCTION void barrier() const { m_member.team_barrier(); }
+
+private:
+  Member const& m_member;
+};
+
+namespace detail {
+template <class ExecutionSpace, class F>
+struct DeviceTeamLaunch {
+  F f;
+  KOKKOS_FUNCTION void operator()(typename Team<ExecutionSpace>::Member const& member) const {
+    f(Team<ExecutionSpace>(member), static_cast<std::size_t>(member.league_rank()));
+  }
+};
+
+template <class F>
+struct RowMajorLoop {
+  F f;
+  std::size_t columns;
+  KOKKOS_FUNCTION void operator()(std::size_t i) const { f(i / columns, i % columns); }
+};
+} // namespace detail
+
+/// Calls f(team, i) for every i < count, each by one team. F takes `Team<ExecutionSpace> const&` and an index.
+template <KokkosExecutionSpace ExecutionSpace, class F>
+void for_each_team(ExecutionSpace const& exec, std::string const& label, std::size_t count, F const& f) {
+  if (count == 0) return;
+  if constexpr (runs_on_host<ExecutionSpace>) {
+    Kokkos::parallel_for(label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count),
+                         [f](std::size_t i) { f(Team<ExecutionSpace>(), i); });
+  } else {
+    Kokkos::parallel_for(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, static_cast<int>(count), 128),
+                         detail::DeviceTeamLaunch<ExecutionSpace, F>{f});
+  }
+}
+
+/// Calls f(row, column) for every element of a (rows, columns) index space; columns run fastest.
+template <KokkosExecutionSpace ExecutionSpace, class F>
+void for_each_element(ExecutionSpace const& exec, std::string const& label, std::size_t rows, std::size_t columns,
+                      F const& f) {
+  if (rows == 0 || columns == 0) return;
+  using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>;
+  if constexpr (runs_on_host<ExecutionSpace>) {
+    Kokkos::parallel_for(label, Policy(exec, 0, rows), [f, columns](std::size_t row) {
+      for (std::size_t column = 0; column < columns; ++column) f(row, column);
+    });
+  } else {
+    Kokkos::parallel_for(label, Policy(exec, 0, rows * columns), detail::RowMajorLoop<F>{f, columns});
+  }
+}
+
+} // namespace dchag

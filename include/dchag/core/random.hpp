@@ -1,0 +1,70 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+namespace dchag {
+
+/// Counter-based random numbers (Philox4x32-10, Salmon et al., SC11): a value depends only on (seed, name, index),
+/// never on how many ranks or threads ask for how many of them. Host only, so that libm is the same for every execution
+/// space.
+class Random {
+public:
+  Random(std::uint64_t seed, std::string_view name) : m_seed(seed) {
+    m_name = 0xcbf29ce484222325u; // FNV-1a
+    for (char c : name) m_name = (m_name ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  }
+
+  /// 128 random bits; `draw` gives further independent ones for the same index.
+  std::array<std::uint32_t, 4> bits(std::uint64_t index, std::uint32_t draw = 0) const {
+    auto const low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+    auto const high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
+    std::uint64_t const key = m_seed ^ (m_name * 0x9e3779b97f4a7c15u);
+    std::array<std::uint32_t, 4> x{low(index), high(index), draw, low(m_name ^ (m_name >> 32))};
+    std::array<std::uint32_t, 2> k{low(key), high(key)};
+    for (int round = 0; round < 10; ++round) {
+      std::uint64_t const a = std::uint64_t{0xD2511F53u} * x[0];
+      std::uint64_t const b = std::uint64_t{0xCD9E8D57u} * x[2];
+      x = {high(b) ^ x[1] ^ k[0], low(b), high(a) ^ x[3] ^ k[1], low(a)};
+      k[0] += 0x9E3779B9u;
+      k[1] += 0xBB67AE85u;
+    }
+    return x;
+  }
+
+  /// Uniform in [0, 1), 53 bits.
+  double uniform(std::uint64_t index, std::uint32_t draw = 0) const {
+    auto const x = bits(index, draw);
+    return to_unit(x[0], x[1]);
+  }
+
+  /// Standard normal (Box and Muller).
+  double normal(std::uint64_t index, std::uint32_t draw = 0) const {
+    auto const x = bits(index, draw);
+    double const radius = std::sqrt(-2 * std::log(1 - to_unit(x[0], x[1])));
+    return radius * std::cos(6.283185307179586 * to_unit(x[2], x[3]));
+  }
+
+  /// Standard normal cut at two standard deviations, by rejection.
+  double truncated_normal(std::uint64_t index) const {
+    for (std::uint32_t draw = 0;; ++draw) {
+      double const x = normal(index, draw);
+      if (std::fabs(x) <= 2) return x;
+    }
+  }
+
+private:
+  static double to_unit(std::uint32_t a, std::uint32_t b) {
+    std::uint64_t const wide = (std::uint64_t{a} << 32) | b;
+    return static_cast<double>(wide >> 11) * 0x1p-53;
+  }
+
+  std::uint64_t m_seed;
+  std::uint64_t m_name;
+};
+
+} // namespace dchag
