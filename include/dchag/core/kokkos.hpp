@@ -14,35 +14,12 @@ namespace dchag {
 /// Functions of the C mathematics library that may be called in a kernel.
 namespace math {
 #if KOKKOS_VERSION < 30700
-using Kokkos::Experimental::cos;
-using Kokkos::Experimental::erf;
-using Kokkos::Experimental::exp;
-using Kokkos::Experimental::fabs;
-using Kokkos::Experimental::log;
-using Kokkos::Experimental::pow;
-using Kokkos::Experimental::sin;
-using Kokkos::Experimental::sqrt;
-using Kokkos::Experimental::tanh;
+namespace library = Kokkos::Experimental;
 #else
-using Kokkos::cos;
-using Kokkos::erf;
-using Kokkos::exp;
-using Kokkos::fabs;
-using Kokkos::log;
-using Kokkos::pow;
-using Kokkos::sin;
-using Kokkos::sqrt;
-using Kokkos::tanh;
+namespace library = Kokkos;
 #endif
-
-template <class T>
-KOKKOS_INLINE_FUNCTION T max(T a, T b) {
-  return a < b ? b : a;
-}
-template <class T>
-KOKKOS_INLINE_FUNCTION T min(T a, T b) {
-  return b < a ? b : a;
-}
+using library::log;
+using library::sqrt;
 } // namespace math
 
 /// True when kernels of this space run on the host, where they may call host libraries and hold host pointers.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/concepts.hpp>
+#include <dchag/core/math.hpp>
 
 #include <string>
 
@@ -102,6 +103,15 @@ struct DeviceTeamLaunch {
   }
 };
 
+template <class ExecutionSpace, class T, std::size_t Count, class F>
+struct DeviceScratchTeamLaunch {
+  F f;
+  KOKKOS_FUNCTION void operator()(typename Team<ExecutionSpace>::Member const& member) const {
+    auto* scratch = static_cast<T*>(member.team_scratch(0).get_shmem_aligned(Count * sizeof(T), 64));
+    f(Team<ExecutionSpace>(member), static_cast<std::size_t>(member.league_rank()), scratch);
+  }
+};
+
 template <class F>
 struct RowMajorLoop {
   F f;
@@ -120,6 +130,23 @@ void for_each_team(ExecutionSpace const& exec, std::string const& label, std::si
   } else {
     Kokkos::parallel_for(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, static_cast<int>(count), 128),
                          detail::DeviceTeamLaunch<ExecutionSpace, F>{f});
+  }
+}
+
+/// As above, with an array of `Count` numbers of type T for each team's own use: F takes (team, index, T*).
+template <class T, std::size_t Count, KokkosExecutionSpace ExecutionSpace, class F>
+void for_each_team_with_scratch(ExecutionSpace const& exec, std::string const& label, std::size_t count, F const& f) {
+  if (count == 0) return;
+  if constexpr (runs_on_host<ExecutionSpace>) {
+    Kokkos::parallel_for(label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count),
+                         [f](std::size_t i) {
+                           alignas(64) T scratch[Count];
+                           f(Team<ExecutionSpace>(), i, scratch);
+                         });
+  } else {
+    Kokkos::TeamPolicy<ExecutionSpace> policy(exec, static_cast<int>(count), 128);
+    policy.set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(Count * sizeof(T) + 64)));
+    Kokkos::parallel_for(label, policy, detail::DeviceScratchTeamLaunch<ExecutionSpace, T, Count, F>{f});
   }
 }
 
