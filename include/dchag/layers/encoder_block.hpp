@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/layers/layer_norm.hpp>
+#include <dchag/layers/mlp.hpp>
+#include <dchag/layers/self_attention.hpp>
+#include <dchag/ops/rows.hpp>
+
+namespace dchag::layers {
+
+/// A pre-norm transformer block: m = x + attention(norm_1(x)),  y = m + mlp(norm_2(m)).
+///
+/// Shapes: x, y (B, L, width).
+/// Source: Dosovitskiy et al. 2021 (ViT).
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+class EncoderBlock {
+public:
+  using value_type = T;
+
+  struct Config {
+    std::size_t width;
+    std::size_t heads;
+    std::size_t mlp_ratio = 4;
+  };
+
+  struct Context {
+    Tensor<ExecutionSpace, T, 3> normed_1; // (B, L, D) each
+    Tensor<ExecutionSpace, T, 3> middle;
+    Tensor<ExecutionSpace, T, 3> normed_2;
+    typename LayerNorm<ExecutionSpace, T>::Context norm_1, norm_2;
+    typename SelfAttention<ExecutionSpace, T>::Context attention;
+    typename Mlp<ExecutionSpace, T>::Context mlp;
+  };
+
+  EncoderBlock(ExecutionSpace const& exec, std::string const& name, Config const& config, std::uint64_t seed)
+      : m_norm_1(exec, name + ".norm_1", config.width),
+        m_attention(exec, name + ".attention", {.width = config.width, .heads = config.heads}, seed),
+        m_norm_2(exec, name + ".norm_2", config.width),
+        m_mlp(exec, name + ".mlp",
+              {.inputs = config.width, .hidden = config.mlp_ratio * config.width, .outputs = config.width}, seed) {}
+
+  template <TensorView<3> X, TensorView<3> Y>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, X const& x, Y const& y) const {
+    auto const& exec = workspace.exec();
+    auto const extents = extents_of(x);
+    reserve(exec, context.normed_1, "dchag::layers::block_normed_1", extents);
+    reserve(exec, context.middle, "dchag::layers::block_middle", extents);
+    reserve(exec, context.normed_2, "dchag::layers::block_normed_2", extents);
+    m_norm_1.forward(workspace, context.norm_1, x, context.normed_1);
+    m_attention.forward(workspace, context.attention, context.normed_1, context.middle);
+    ops::add(exec, rows(x), rows(context.middle), rows(context.middle));
+    m_norm_2.forward(workspace, context.norm_2, context.middle, context.normed_2);
+    m_mlp.forward(workspace, context.mlp, context.normed_2, y);
+    ops::add(exec, rows(context.middle), rows(y), rows(y));
+  }
+
+  template <TensorView<3> X, TensorView<3> DY, GradientView<3> DX>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, X const& x, DY const& d_y,
+                DX const& d_x) const {
+    auto const& exec = workspace.exec();
+    auto frame = workspace.frame();
+    auto const d_branch = frame.template take<T, 3>(extents_of(x)); // gradient through the norm and what follows it
+    auto const d_middle = frame.template take<T, 3>(extents_of(x));
+    m_mlp.backward(workspace, context.mlp, context.normed_2, d_y, d_branch);
+    m_norm_2.backward(workspace, context.norm_2, context.middle, d_branch, d_branch);
+    ops::add(exec, rows(d_y), rows(d_branch), rows(d_middle));
+    m_attention.backward(workspace, context.attention, context.normed_1, d_middle, d_branch);
+    m_norm_1.backward(workspace, context.norm_1, x, d_branch, d_branch);
+    if constexpr (is_wanted<DX>) ops::add(exec, rows(d_middle), rows(d_branch), rows(d_x));
+  }
+
+  template <class F>
+  void for_each_parameter(F const& f) {
+    m_norm_1.for_each_parameter(f);
+    m_attention.for_each_parameter(f);
+    m_norm_2.for_each_parameter(f);
+    m_mlp.for_each_parameter(f);
+  }
+
+private:
+  LayerNorm<ExecutionSpace, T> m_norm_1;
+  SelfAttention<ExecutionSpace, T> m_attention;
+  LayerNorm<ExecutionSpace, T> m_norm_2;
+  Mlp<ExecutionSpace, T> m_mlp;
+};
+
+} // namespace dchag::layers
