@@ -3,6 +3,7 @@
 #include "pictures/plot.hpp"
 
 #include "pictures/axis.hpp"
+#include "pictures/legend.hpp"
 #include "pictures/picture_error.hpp"
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 namespace hyperspectral {
 namespace {
 
-constexpr int scale = 2; // of all text but the title
+constexpr int scale = 2; // of all text but the title, in the legend too
 constexpr int margin = 16;
 constexpr int tick_length = 6;
 constexpr int y_tick_distance = 60;
@@ -21,17 +22,6 @@ constexpr double dot_thickness = 8;
 constexpr Colour ink{34, 34, 34};
 constexpr Colour grid{222, 222, 222};
 constexpr Colour faint_grid{240, 240, 240};
-
-// Where the curves go, in pixels of the picture.
-struct Area {
-  int left = 0;
-  int top = 0;
-  int width = 0;
-  int height = 0;
-
-  int bottom() const { return top + height - 1; }
-  int right() const { return left + width - 1; }
-};
 
 struct Frame {
   Axis x;
@@ -116,12 +106,11 @@ void draw_axes(Raster& picture, Plot const& plot, Frame const& frame) {
   }
   picture.frame(area.left, area.top, area.width, area.height, ink);
 
-  auto const title = title_scale(plot);
-  picture.text(area.left + (area.width - text_width(plot.title, title)) / 2 < margin
-                   ? margin
-                   : std::min(area.left + (area.width - text_width(plot.title, title)) / 2,
-                              plot.width - margin - text_width(plot.title, title)),
-               margin, plot.title, ink, title);
+  // Over the middle of the axes, unless that would cut off a long title.
+  int const title = title_scale(plot);
+  int const title_width = text_width(plot.title, title);
+  int const title_left = std::min(area.left + (area.width - title_width) / 2, plot.width - margin - title_width);
+  picture.text(std::max(title_left, margin), margin, plot.title, ink, title);
   picture.text(area.left + (area.width - text_width(plot.x_label, scale)) / 2, labels_top + line + 12, plot.x_label,
                ink, scale);
   picture.text_upwards(margin, area.top + (area.height + text_width(plot.y_label, scale)) / 2, plot.y_label, ink,
@@ -133,88 +122,6 @@ void draw_curve(Raster& picture, Frame const& frame, Series const& series, Colou
     std::vector<Point> points;
     for (auto i = first; i < last; ++i) points.push_back({frame.column(series.x[i]), frame.row(series.y[i])});
     picture.polyline(points, colour, points.size() == 1 ? dot_thickness : line_thickness);
-  }
-}
-
-Colour colour_of(Plot const& plot, std::size_t i) {
-  return plot.series[i].colour.value_or(series_colour(i));
-}
-
-// --- the legend ----------------------------------------------------------------------------------------------------
-constexpr int legend_padding = 10;
-constexpr int sample_width = 28;
-constexpr int legend_line = 22;
-constexpr int legend_distance = 12; // from the axes
-
-Area legend_size(Plot const& plot) {
-  Area legend;
-  int lines = 0;
-  int widest = 0;
-  for (auto const& series : plot.series) {
-    if (series.name.empty()) continue;
-    ++lines;
-    widest = std::max(widest, text_width(series.name, scale));
-  }
-  if (lines == 0) return legend;
-  legend.width = 2 * legend_padding + sample_width + 8 + widest;
-  legend.height = 2 * legend_padding + lines * legend_line - (legend_line - text_height(scale));
-  return legend;
-}
-
-// Summed areas: the number of pixels with ink in any rectangle takes four look-ups.
-class InkCount {
-public:
-  InkCount(Raster const& curves)
-      : m_width(curves.width() + 1),
-        m_sums(static_cast<std::size_t>(m_width) * static_cast<std::size_t>(curves.height() + 1)) {
-    for (int y = 0; y < curves.height(); ++y)
-      for (int x = 0; x < curves.width(); ++x)
-        m_sums[place(x + 1, y + 1)] = m_sums[place(x, y + 1)] + m_sums[place(x + 1, y)] - m_sums[place(x, y)] +
-                                      (curves.at(x, y) == white ? 0 : 1);
-  }
-  long in(Area const& a) const {
-    return m_sums[place(a.left + a.width, a.top + a.height)] - m_sums[place(a.left, a.top + a.height)] -
-           m_sums[place(a.left + a.width, a.top)] + m_sums[place(a.left, a.top)];
-  }
-
-private:
-  std::size_t place(int x, int y) const { return static_cast<std::size_t>(y * m_width + x); }
-  int m_width;
-  std::vector<long> m_sums;
-};
-
-// The place with the least ink under it, and of those the one nearest to a corner, the top right one first.
-void place_legend(Area& legend, Raster const& curves, Area const& area) {
-  InkCount const ink_count(curves);
-  int const across = area.width - legend.width - 2 * legend_distance;
-  int const down = area.height - legend.height - 2 * legend_distance;
-  legend.left = area.right() - legend_distance - legend.width;
-  legend.top = area.top + legend_distance;
-  if (across < 0 || down < 0) return; // it does not fit; its right end is the better one to show
-  std::pair<long, int> best{-1, 0};
-  for (int y = 0; y <= down; y += 4)
-    for (int x = 0; x <= across; x += 4) {
-      Area const here{area.left + legend_distance + across - x, area.top + legend_distance + y, legend.width,
-                      legend.height};
-      std::pair<long, int> const cost{ink_count.in(here), std::min(x, across - x) + std::min(y, down - y)};
-      if (best.first >= 0 && cost >= best) continue;
-      best = cost;
-      legend = here;
-    }
-}
-
-void draw_legend(Raster& picture, Plot const& plot, Area const& legend) {
-  for (int y = legend.top; y < legend.top + legend.height; ++y)
-    for (int x = legend.left; x < legend.left + legend.width; ++x) picture.blend(x, y, white, 0.85);
-  picture.frame(legend.left, legend.top, legend.width, legend.height, grid);
-  int y = legend.top + legend_padding;
-  for (std::size_t i = 0; i < plot.series.size(); ++i) {
-    if (plot.series[i].name.empty()) continue;
-    double const middle = y + text_height(scale) / 2.0 - 0.5;
-    double const left = legend.left + legend_padding;
-    picture.line({left, middle}, {left + sample_width, middle}, colour_of(plot, i), line_thickness + 1);
-    picture.text(legend.left + legend_padding + sample_width + 8, y, plot.series[i].name, ink, scale);
-    y += legend_line;
   }
 }
 
@@ -260,12 +167,9 @@ Raster draw(Plot const& plot) {
   draw_axes(picture, plot, frame);
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
     draw_curve(curves, frame, plot.series[i], black, plot.log_y);
-    draw_curve(picture, frame, plot.series[i], colour_of(plot, i), plot.log_y);
+    draw_curve(picture, frame, plot.series[i], plot.series[i].colour.value_or(series_colour(i)), plot.log_y);
   }
-  if (auto legend = legend_size(plot); legend.width > 0) {
-    place_legend(legend, curves, frame.area);
-    draw_legend(picture, plot, legend);
-  }
+  draw_legend(picture, curves, plot, frame.area);
   return picture;
 }
 

@@ -132,7 +132,8 @@ void Raster::text_upwards(int x, int y, std::string_view text, Colour colour, in
   for (char const character : text) {
     for (int row = 0; row < glyph_height; ++row)
       for (int column = 0; column < glyph_width; ++column)
-        if (glyph_dot(character, column, row)) fill(x + row * scale, y - (column + 1) * scale, scale, scale, colour);
+        if (glyph_dot(character, column, row))
+          fill(x + row * scale, y + 1 - (column + 1) * scale, scale, scale, colour);
     y -= glyph_advance * scale;
   }
 }

@@ -16,6 +16,7 @@ constexpr int title_scale = 2;
 constexpr int caption_scale = 2;
 constexpr int line_skip = 8; // between a picture and its text
 constexpr Colour ink{34, 34, 34};
+constexpr Colour outline{150, 150, 150}; // else the bright parts of a picture run into the paper
 
 // One factor for the row, so that a pixel is the same size in its three panels.
 int enlargement(TriptychRow const& row) {
@@ -93,7 +94,9 @@ Raster triptych(std::span<TriptychRow const> rows, std::string const& title) {
       auto const& panel = row.panels[static_cast<std::size_t>(i)];
       auto const& caption = row.captions[static_cast<std::size_t>(i)];
       int const left = margin + i * (column + margin);
-      figure.blit(panel, left + (column - panel.width() * factor) / 2, y, factor);
+      int const inset = (column - panel.width() * factor) / 2;
+      figure.frame(left + inset - 1, y - 1, panel.width() * factor + 2, panel.height() * factor + 2, outline);
+      figure.blit(panel, left + inset, y, factor);
       int const scale = fitting_scale(caption, column, caption_scale);
       figure.text(left + (column - text_width(caption, scale)) / 2, y + panel_height(row) + line_skip, caption, ink,
                   scale);
