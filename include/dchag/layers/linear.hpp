@@ -21,17 +21,21 @@ public:
     std::size_t inputs;
     std::size_t outputs;
     bool bias = true;
+    Placement placement = Placement::replicated;
   };
 
   Linear(ExecutionSpace const& exec, std::string const& name, Config const& config, std::uint64_t seed)
-      : m_weight(exec, {.name = name + ".weight", .shape = {config.outputs, config.inputs}, .decay = true},
+      : m_weight(exec,
+                 {.name = name + ".weight",
+                  .shape = {checked(name, config).outputs, config.inputs},
+                  .decay = true,
+                  .placement = config.placement},
                  initial::truncated_normal(seed, name + ".weight")),
         m_has_bias(config.bias) {
-    require(config.inputs > 0 && config.outputs > 0, "Linear: '", name, "' maps ", config.inputs, " to ",
-            config.outputs, " features, expected at least 1 each");
     if (m_has_bias)
-      m_bias =
-          Parameter<ExecutionSpace, T>(exec, {.name = name + ".bias", .shape = {config.outputs}}, initial::constant(0));
+      m_bias = Parameter<ExecutionSpace, T>(
+          exec, {.name = name + ".bias", .shape = {config.outputs}, .placement = config.placement},
+          initial::constant(0));
   }
 
   template <class X, class Y>
@@ -60,6 +64,12 @@ public:
   }
 
 private:
+  static Config const& checked(std::string const& name, Config const& config) {
+    require(config.inputs > 0 && config.outputs > 0, "Linear: '", name, "' maps ", config.inputs, " to ",
+            config.outputs, " features, expected at least 1 each");
+    return config;
+  }
+
   Parameter<ExecutionSpace, T> m_weight;
   Parameter<ExecutionSpace, T> m_bias;
   bool m_has_bias;

@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/channels/partition.hpp>
+#include <dchag/core/workspace.hpp>
+#include <dchag/layers/parameter.hpp>
+
+namespace dchag {
+
+/// What the modules of a tree need to know besides how many tokens they reduce.
+struct AggregationConfig {
+  std::size_t width;
+  std::size_t heads;
+  bool projection_bias = false; ///< biases on queries, keys and values of the cross-attention, as ClimaX has
+};
+
+/// A module of a tree: reduces the tokens of each position to one.
+///
+/// `forward(workspace, context, tokens, members, y)`: tokens (M, N, D) -> y (N, D); `members` (M) says which of the
+/// module's inputs the tokens are, since channels may be absent.
+/// `backward(workspace, context, tokens, members, d_y, wanted, d_tokens)`: d_tokens (wanted.size(), N, D) gets the
+/// gradients of the tokens in the range `wanted`, or is `no_gradient`.
+template <class M, class ExecutionSpace, class T>
+concept AggregationModule = HasParameters<M> &&
+    requires(M& module, Workspace<ExecutionSpace>& workspace, typename M::Context& context,
+             Tensor<ExecutionSpace, T, 3> const& tokens, Tensor<ExecutionSpace, std::size_t, 1> const& members,
+             Tensor<ExecutionSpace, T, 2> const& y, Range wanted) {
+  module.forward(workspace, context, tokens, members, y);
+  module.backward(workspace, context, tokens, members, y, wanted, tokens);
+  module.backward(workspace, context, tokens, members, y, wanted, no_gradient);
+};
+
+} // namespace dchag

@@ -1,0 +1,200 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/channels/image.hpp>
+#include <dchag/core/workspace.hpp>
+#include <dchag/layers/parameter.hpp>
+#include <dchag/ops/gemm.hpp>
+#include <dchag/ops/patches.hpp>
+
+#include <cmath>
+
+namespace dchag {
+
+/// One patch embedding per channel, weights not shared: x[c, n] = E[c] patch(c, n) + b[c] + v[c].
+///
+/// Shapes: image (B, planes, H, W) -> tokens (C, N, D), channels first, N = B * positions: a rank's tokens, and later
+/// the gathered groups, are then contiguous pieces. Parameters of the rank's channels: `<name>.weight` (C, D, s),
+/// `<name>.bias` (C, D), `<name>.embedding` (C, D), with s = patch * patch. Source: the paper's tokenizer (ClimaX'
+/// variable tokenization); embedding initialised with the 1-D sine and cosine of the channel's index.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+class Tokenizer {
+public:
+  using value_type = T;
+
+  struct Config {
+    std::size_t channels; ///< of the model
+    std::size_t patch;    ///< edge, in pixels
+    std::size_t width;
+  };
+
+  /// Holds the weights of the channels `own` only.
+  Tokenizer(ExecutionSpace const& exec, std::string const& name, Config const& config, Range own, std::uint64_t seed)
+      : m_config(checked(config)), m_own(own),
+        m_weight(exec, spec(name + ".weight", {own.size(), config.width, config.patch * config.patch}, true),
+                 initial::truncated_normal(seed, name + ".weight")),
+        m_bias(exec, spec(name + ".bias", {own.size(), config.width}, false),
+               initial::uniform(seed, name + ".bias", 1.0 / static_cast<double>(config.patch))),
+        m_embedding(exec, spec(name + ".embedding", {own.size(), config.width}, false),
+                    [D = config.width](auto i) { return sine_cosine(static_cast<double>(i / D), i % D, D); }) {}
+
+  Config const& config() const { return m_config; }
+  Range own() const { return m_own; }
+
+  /// Shapes: tokens (plan.tokens(), N, D).
+  template <class Pixels>
+  void forward(Workspace<ExecutionSpace>& workspace, TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image,
+               Tensor<ExecutionSpace, T, 3> const& tokens) const {
+    auto frame = workspace.frame();
+    auto const patches = gathered_patches(workspace, frame, plan, image);
+    auto const weight = m_weight.template value<3>();
+    for (auto const& run : plan.runs())
+      ops::gemm(workspace.exec(), ops::Op::none, ops::Op::transpose, T(1),
+                slices(patches, run.token, run.token + run.count), slices(weight, run.channel, run.channel + run.count),
+                T(0), slices(tokens, run.token, run.token + run.count));
+    add_offsets(workspace.exec(), plan.device_channels(), m_bias.template value<2>(), m_embedding.template value<2>(),
+                tokens);
+  }
+
+  /// Shapes: d_tokens like tokens; d_pixels like image.pixels, or `no_gradient`.
+  template <class Pixels, GradientView<4> DPixels>
+  void backward(Workspace<ExecutionSpace>& workspace, TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image,
+                Tensor<ExecutionSpace, T, 3> const& d_tokens, DPixels const& d_pixels) const {
+    auto frame = workspace.frame();
+    auto const patches = gathered_patches(workspace, frame, plan, image);
+    auto const d_weight = m_weight.template gradient<3>();
+    for (auto const& run : plan.runs())
+      ops::gemm(workspace.exec(), ops::Op::transpose, ops::Op::none, T(1),
+                slices(d_tokens, run.token, run.token + run.count), slices(patches, run.token, run.token + run.count),
+                T(1), slices(d_weight, run.channel, run.channel + run.count));
+    add_offset_gradients(workspace.exec(), plan.device_channels(), d_tokens, m_bias.template gradient<2>(),
+                         m_embedding.template gradient<2>());
+    if constexpr (is_wanted<DPixels>) {
+      auto const& d_patches = patches; // no longer needed
+      auto const weight = m_weight.template value<3>();
+      for (auto const& run : plan.runs())
+        ops::gemm(workspace.exec(), ops::Op::none, ops::Op::none, T(1),
+                  slices(d_tokens, run.token, run.token + run.count),
+                  slices(weight, run.channel, run.channel + run.count), T(0),
+                  slices(d_patches, run.token, run.token + run.count));
+      require_shape("Tokenizer::backward", "d_pixels", d_pixels, extents_of(image.pixels));
+      Kokkos::deep_copy(workspace.exec(), d_pixels, typename DPixels::value_type(0));
+      ops::scatter_patches(workspace.exec(), d_patches,
+                           as_patches(plan, Image<DPixels>{d_pixels, {}, image.positions}));
+    }
+  }
+
+  /// The positions per sample that an image asks for.
+  /// Throws: ShapeError unless the image has whole patches and the planes that the plan says.
+  template <class Pixels>
+  std::size_t positions(TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image) const {
+    std::size_t const p = m_config.patch;
+    auto const [B, planes, H, W] = extents_of(image.pixels);
+    require(planes == plan.tokens(), "Tokenizer::forward: image has C = ", planes, ", expected C = ", plan.tokens());
+    require(B > 0 && H > 0 && W > 0 && H % p == 0 && W % p == 0, "Tokenizer::forward: image of ", B, " x ", H, " x ", W,
+            " (B x H x W), expected at least one sample and multiples of the patch edge p = ", p);
+    if (!image.positions.data()) return H / p * (W / p);
+    require(image.positions.extent(0) == B, "Tokenizer::forward: positions for ", image.positions.extent(0),
+            " samples, expected B = ", B);
+    return image.positions.extent(1);
+  }
+
+  template <class F>
+  void for_each_parameter(F const& f) {
+    f(m_weight);
+    f(m_bias);
+    f(m_embedding);
+  }
+
+  // Kernels live in static functions: a device compiler wants their enclosing function to be public.
+  template <class Index, class Bias, class Tokens>
+  static void add_offsets(ExecutionSpace const& exec, Index const& channels, Bias const& bias, Bias const& embedding,
+                          Tokens const& tokens) {
+    std::size_t const N = tokens.extent(1);
+    for_each_element(
+        exec, "dchag::channels::tokenizer_offsets", tokens.extent(0) * N, tokens.extent(2),
+        KOKKOS_LAMBDA(std::size_t row, std::size_t j) {
+          std::size_t const c = channels(row / N);
+          tokens(row / N, row % N, j) += bias(c, j) + embedding(c, j);
+        });
+  }
+
+  // bias and embedding are added alike, so their gradients are equal
+  template <class Index, class DTokens, class DBias>
+  static void add_offset_gradients(ExecutionSpace const& exec, Index const& channels, DTokens const& d_tokens,
+                                   DBias const& d_bias, DBias const& d_embedding) {
+    using Worker = Team<ExecutionSpace>;
+    std::size_t const N = d_tokens.extent(1);
+    std::size_t const D = d_tokens.extent(2);
+    constexpr std::size_t rows_of_block = 64;
+    for_each_team(
+        exec, "dchag::channels::tokenizer_offset_gradients", d_tokens.extent(0),
+        KOKKOS_LAMBDA(Worker const& team, std::size_t token) {
+          constexpr std::size_t strip = runs_on_host<ExecutionSpace> ? 64 : 1;
+          std::size_t const c = channels(token);
+          team.for_each((D + strip - 1) / strip, [&](std::size_t task) {
+            std::size_t const begin = task * strip;
+            std::size_t const count = math::min(strip, D - begin);
+            T total[strip] = {};
+            for (std::size_t first = 0; first < N; first += rows_of_block) {
+              T partial[strip] = {};
+              for (std::size_t n = first; n < math::min(N, first + rows_of_block); ++n)
+                for (std::size_t j = 0; j < count; ++j) partial[j] += d_tokens(token, n, begin + j);
+              for (std::size_t j = 0; j < count; ++j) total[j] += partial[j];
+            }
+            for (std::size_t j = 0; j < count; ++j) {
+              d_bias(c, begin + j) += total[j];
+              d_embedding(c, begin + j) += total[j];
+            }
+          });
+        });
+  }
+
+private:
+  static Config checked(Config const& config) {
+    require(config.channels > 0 && config.patch > 0 && config.width > 0, "Tokenizer: channels C = ", config.channels,
+            ", patch edge p = ", config.patch, ", width D = ", config.width, ", expected at least 1 each");
+    return config;
+  }
+
+  ParameterSpec spec(std::string name, std::vector<std::size_t> shape, bool decay) const {
+    std::size_t values = 1;
+    for (std::size_t axis = 1; axis < shape.size(); ++axis) values *= shape[axis];
+    bool const whole = m_own.size() == m_config.channels;
+    return {std::move(name), std::move(shape), decay, whole ? Placement::replicated : Placement::distributed,
+            m_own.begin * values};
+  }
+
+  // sines in the first half of the features, cosines in the second
+  static double sine_cosine(double position, std::size_t feature, std::size_t width) {
+    std::size_t const half = (width + 1) / 2;
+    double const exponent = static_cast<double>(feature % half) / static_cast<double>(half);
+    double const angle = position / std::pow(10000.0, exponent);
+    return feature < half ? std::sin(angle) : std::cos(angle);
+  }
+
+  template <class Pixels>
+  auto as_patches(TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image) const {
+    return ops::Patches<Pixels, typename ExecutionSpace::memory_space>{image.pixels, m_config.patch,
+                                                                       plan.device_planes(), image.positions};
+  }
+
+  template <class Frame, class Pixels>
+  Tensor<ExecutionSpace, T, 3> gathered_patches(Workspace<ExecutionSpace>& workspace, Frame& frame,
+                                                TokenPlan<ExecutionSpace> const& plan,
+                                                Image<Pixels> const& image) const {
+    auto const source = as_patches(plan, image);
+    auto const patches = frame.template take<T, 3>({plan.tokens(), source.count(), source.pixels()});
+    ops::gather_patches(workspace.exec(), source, patches);
+    return patches;
+  }
+
+  Config m_config;
+  Range m_own;
+  Parameter<ExecutionSpace, T> m_weight;    // (C, D, s)
+  Parameter<ExecutionSpace, T> m_bias;      // (C, D)
+  Parameter<ExecutionSpace, T> m_embedding; // (C, D)
+};
+
+} // namespace dchag
