@@ -1,0 +1,208 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/channels/channel_aggregator.hpp>
+#include <dchag/channels/detail/gathered.hpp>
+#include <dchag/comm/agree.hpp>
+
+namespace dchag {
+
+/// Sizes of an aggregation over ranks.
+struct DistributedAggregatorConfig {
+  std::size_t channels; ///< C
+  std::size_t groups;   ///< G, part of the model: any P that divides it runs the same model
+  std::size_t patch;    ///< edge p, in pixels
+  std::size_t width;    ///< D
+  std::size_t heads;    ///< h, of the cross-attention
+  bool projection_bias = false;
+  std::uint64_t seed = 0;
+
+  AggregationConfig aggregation() const { return {width, heads, projection_bias}; }
+};
+
+/// D-CHAG: each rank tokenizes its own channels and reduces each of its groups to one token per position by a tree; one
+/// AllGather brings the tokens of all G groups; a final module, the same on every rank, reduces them to one.
+///
+/// Steps: tokenizer (c, N, D) -> trees (G / P, N, D) -> AllGather (G, N, D) -> final (N, D).
+/// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
+/// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of (G / P) N D numbers per rank, so
+/// (P - 1) (G / P) N D are received; `backward`: nothing, because every rank runs the same final module on the same
+/// loss and its own slice of the gathered gradient is therefore whole; `check`: two small all-reduces. Throws: at
+/// construction ShapeError or CommError, the same on every rank. `forward` throws ShapeError on the rank whose image
+/// does not fit, before it communicates; call `check` first where ranks may differ. Source: the paper, section 3.2. The
+/// groups are part of the model here, not of the run, so that a checkpoint outlives the number of ranks; P = G is the
+/// paper's case.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
+          class Final = CrossAttention>
+class DistributedAggregator {
+  using GroupTree = TreeAggregation<ExecutionSpace, T, TreePolicy>;
+  using FinalModule = typename Final::template Module<ExecutionSpace, T>;
+
+public:
+  using value_type = T;
+  using execution_space = ExecutionSpace;
+
+  struct Context {
+    TokenPlan<ExecutionSpace> plan;
+    Tensor<ExecutionSpace, T, 3> tokens;                // (c, N, D)
+    std::vector<Range> group_tokens;                    // of each own group
+    std::vector<typename GroupTree::Context> trees;     // of each own group
+    detail::GatheredTokens<ExecutionSpace, T> gathered; // (G, N, D)
+    typename FinalModule::Context final_module;
+  };
+
+  /// Keeps a reference to the communicator.
+  DistributedAggregator(ExecutionSpace const& exec, comm::Communicator const& communicator,
+                        DistributedAggregatorConfig const& config)
+      : m_communicator(agreed(communicator, config)), m_config(config),
+        m_partition(config.channels, config.groups, static_cast<std::size_t>(communicator.size())),
+        m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width}, own_channels(), config.seed),
+        m_final(exec, "final", config.groups, config.aggregation(), Placement::replicated, config.seed) {
+    auto const placement = communicator.size() == 1 ? Placement::replicated : Placement::distributed;
+    for (std::size_t g = own_groups().begin; g < own_groups().end; ++g)
+      m_trees.emplace_back(exec, "group" + std::to_string(g), m_partition.group(g).size(), config.aggregation(),
+                           placement, config.seed);
+  }
+
+  DistributedAggregatorConfig const& config() const { return m_config; }
+  Partition const& partition() const { return m_partition; }
+
+  /// The channels whose planes this rank's image must bring.
+  Range own_channels() const { return m_partition.channels_of(rank()); }
+
+  /// Throws the same error on every rank unless every rank's image fits the model and all bring the same batch.
+  /// Collective: two all-reduces of at most 16 bytes.
+  template <class Input>
+  void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
+    auto const image = as_image(input);
+    std::size_t positions = 0;
+    comm::collectively(m_communicator, [&] {
+      prepare(exec, context, image);
+      positions = positions_of(context, image);
+    });
+    comm::require_same(m_communicator, "DistributedAggregator",
+                       {{"samples B", image.pixels.extent(0)},
+                        {"positions", positions},
+                        {"the list of channels", list_text(image.channels)}});
+  }
+
+  template <class Input>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input,
+               Tensor<ExecutionSpace, T, 3> const& y) const {
+    auto const& exec = workspace.exec();
+    auto const image = as_image(input);
+    prepare(exec, context, image);
+    std::size_t const B = image.pixels.extent(0);
+    std::size_t const positions = positions_of(context, image);
+    std::size_t const N = B * positions;
+    require_shape("DistributedAggregator::forward", "y", y, {B, positions, m_config.width});
+    reserve(exec, context.tokens, "dchag::channels::tokens", Extents<3>{context.plan.tokens(), N, m_config.width});
+    m_tokenizer.forward(workspace, context.plan, image, context.tokens);
+    context.gathered.reserve_for(exec, N, m_config.width);
+    for (std::size_t i = 0; i < m_trees.size(); ++i) {
+      auto const [begin, end] = context.group_tokens[i];
+      auto const group_token = slice(context.gathered.all(), own_groups().begin + i);
+      if (begin == end)
+        Kokkos::deep_copy(exec, group_token, T(0)); // sent, but used by nobody
+      else
+        m_trees[i].forward(workspace, context.trees[i], slices(context.tokens, begin, end), group_token);
+    }
+    context.gathered.all_gather(exec, m_communicator, own_groups());
+    m_final.forward(workspace, context.final_module, context.gathered.present(), context.gathered.members(), rows(y));
+  }
+
+  /// Shapes: d_y like y, the same on every rank; d_pixels like the image's pixels, or `no_gradient`.
+  template <class Input, GradientView<4> DPixels>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input,
+                Tensor<ExecutionSpace, T, 3> const& d_y, DPixels const& d_pixels) const {
+    auto frame = workspace.frame();
+    auto const [tokens, N, D] = extents_of(context.tokens);
+    Range const own = context.gathered.own_present();
+    auto const d_groups = frame.template take<T, 3>({own.size(), N, D});
+    auto const d_tokens = frame.template take<T, 3>({tokens, N, D});
+    m_final.backward(workspace, context.final_module, context.gathered.present(), context.gathered.members(), rows(d_y),
+                     own, d_groups);
+    std::size_t next = 0; // groups without a token have no gradient
+    for (std::size_t i = 0; i < m_trees.size(); ++i) {
+      auto const [begin, end] = context.group_tokens[i];
+      if (begin == end) continue;
+      m_trees[i].backward(workspace, context.trees[i], slices(context.tokens, begin, end), slice(d_groups, next++),
+                          slices(d_tokens, begin, end));
+    }
+    m_tokenizer.backward(workspace, context.plan, as_image(input), d_tokens, d_pixels);
+  }
+
+  template <class F>
+  void for_each_parameter(F const& f) {
+    m_tokenizer.for_each_parameter(f);
+    for (auto& tree : m_trees) tree.for_each_parameter(f);
+    m_final.for_each_parameter(f);
+  }
+
+private:
+  static comm::Communicator const& agreed(comm::Communicator const& communicator,
+                                          DistributedAggregatorConfig const& config) {
+    comm::require_same(communicator, "DistributedAggregator",
+                       {{"channels", config.channels},
+                        {"groups", config.groups},
+                        {"patch", config.patch},
+                        {"width", config.width},
+                        {"heads", config.heads},
+                        {"projection_bias", config.projection_bias},
+                        {"seed", config.seed}});
+    return communicator;
+  }
+
+  std::size_t rank() const { return static_cast<std::size_t>(m_communicator.rank()); }
+  Range own_groups() const { return m_partition.groups_of(rank()); }
+
+  template <class Pixels>
+  void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
+    if (!context.plan.update(exec, image.channels, m_config.channels, own_channels())) return;
+    context.trees.resize(m_trees.size());
+    context.group_tokens.clear();
+    std::size_t token = 0;
+    for (std::size_t i = 0; i < m_trees.size(); ++i) {
+      Range const group = m_partition.group(own_groups().begin + i);
+      std::vector<std::size_t> present; // channels, from the group's first
+      for (; token + present.size() < context.plan.tokens();) {
+        std::size_t const channel = own_channels().begin + context.plan.own()[token + present.size()];
+        if (!group.contains(channel)) break;
+        present.push_back(channel - group.begin);
+      }
+      context.group_tokens.push_back({token, token + present.size()});
+      token += present.size();
+      if (!present.empty()) m_trees[i].plan(exec, context.trees[i], present);
+    }
+    std::vector<std::size_t> groups; // of all ranks, with a channel at least
+    for (std::size_t g = 0; g < m_config.groups; ++g)
+      if (std::ranges::any_of(context.plan.present(), [&](auto c) { return m_partition.group(g).contains(c); }))
+        groups.push_back(g);
+    context.gathered.plan(exec, m_config.groups, groups, own_groups());
+  }
+
+  template <class Pixels>
+  std::size_t positions_of(Context const& context, Image<Pixels> const& image) const {
+    std::size_t const planes = image.pixels.extent(1);
+    require(planes == context.plan.tokens(), "DistributedAggregator::forward: image has C = ", planes,
+            ", expected C = ", context.plan.tokens(), " (", context.plan.present().size(), " of the channels ",
+            m_config.channels, " over P = ", m_partition.ranks(), " ranks)");
+    return m_tokenizer.positions(context.plan, image);
+  }
+
+  static std::string list_text(std::span<std::size_t const> list) {
+    std::string text;
+    for (auto i : list) text += (text.empty() ? "" : " ") + std::to_string(i);
+    return text.empty() ? "all" : text;
+  }
+
+  comm::Communicator const& m_communicator;
+  DistributedAggregatorConfig m_config;
+  Partition m_partition;
+  Tokenizer<ExecutionSpace, T> m_tokenizer;
+  std::vector<GroupTree> m_trees;
+  FinalModule m_final;
+};
+
+} // namespace dchag
