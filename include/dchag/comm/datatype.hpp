@@ -32,7 +32,8 @@ MPI_Datatype datatype() {
   if constexpr (std::same_as<T, int>) return MPI_INT;
   if constexpr (std::same_as<T, unsigned>) return MPI_UNSIGNED;
   if constexpr (std::same_as<T, long>) return MPI_LONG;
-  if constexpr (std::same_as<T, unsigned long>) return MPI_UNSIGNED_LONG;
+  // By its width: Open MPI 4.1.2 to 4.1.4 compare MPI_UNSIGNED_LONG as if it had a sign (their issue 10525).
+  if constexpr (std::same_as<T, unsigned long>) return sizeof(T) == 8 ? MPI_UINT64_T : MPI_UINT32_T;
   if constexpr (std::same_as<T, long long>) return MPI_LONG_LONG;
   if constexpr (std::same_as<T, unsigned long long>) return MPI_UNSIGNED_LONG_LONG;
   if constexpr (std::same_as<T, float>) return MPI_FLOAT;
