@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+
+namespace dchag::support {
+
+/// What this rank called of MPI's communication since the count began, seen through MPI's profiling interface. Any
+/// number may count at once.
+///
+/// The bytes are those this rank hands to a call for others to see: its block of a gather, the whole vector of a
+/// reduction, all blocks of an all-to-all, the message of a send; of a broadcast and a scatter at the root only; none
+/// of a receive. They do not depend on how MPI moves them.
+class CommCount {
+public:
+  CommCount() { reset(); }
+
+  /// Begins anew.
+  void reset();
+
+  std::size_t calls(std::string const& function) const;
+  std::size_t bytes_sent(std::string const& function) const;
+  std::size_t total_calls() const;
+  std::size_t total_bytes_sent() const;
+
+private:
+  struct Tally {
+    std::size_t calls = 0;
+    std::size_t bytes = 0;
+  };
+  using Tallies = std::map<std::string, Tally>;
+
+  friend void note_call(char const* function, std::size_t bytes);
+  static Tallies& everything();
+  Tally since_start(std::string const& function) const;
+
+  Tallies m_start;
+};
+
+} // namespace dchag::support
