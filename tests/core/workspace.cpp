@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("Workspace: every tensor is aligned to 128 bytes, an empty on
   using T = typename Case::T;
   Workspace<Space> workspace;
   auto frame = workspace.frame();
-  for (std::size_t n : {0, 1, 3, 33, 1000, 0, 100000, 5}) {
+  for (std::size_t n : Extents<8>{0, 1, 3, 33, 1000, 0, 100000, 5}) {
     auto const tensor = frame.template take<T>(Extents<1>{n});
     CHECK(reinterpret_cast<std::uintptr_t>(tensor.data()) % 128 == 0);
     CHECK(tensor.extent(0) == n);
