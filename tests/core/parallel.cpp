@@ -37,6 +37,17 @@ struct WriteThenTurn {
 };
 
 template <class Space, class T>
+struct TurnInScratch {
+  Tensor<Space, T, 2> output; // (N, 32)
+
+  KOKKOS_FUNCTION void operator()(Team<Space> const& team, std::size_t row, T* scratch) const {
+    team.for_each(32, [&](std::size_t i) { scratch[i] = static_cast<T>(row * 32 + i); });
+    team.barrier();
+    team.for_each(32, [&](std::size_t i) { output(row, i) = scratch[31 - i]; });
+  }
+};
+
+template <class Space, class T>
 struct Visit {
   Tensor<Space, T, 2> output; // (N, M)
   KOKKOS_FUNCTION void operator()(std::size_t row, std::size_t column) const {
@@ -95,6 +106,19 @@ TEST_CASE_TEMPLATE("Team: what is written before a barrier is read behind it", C
   std::vector<double> expected;
   for (std::size_t row = 0; row < 5; ++row)
     for (std::size_t i = 0; i < 300; ++i) expected.push_back(static_cast<double>(row * 300 + 299 - i));
+  CHECK(relative_error(output, expected) == 0);
+}
+
+TEST_CASE_TEMPLATE("for_each_team_with_scratch: gives each team an array of its own", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using T = typename Case::T;
+  Space const exec;
+  auto const output = allocate<T>(exec, "output", Extents<2>{100, 32});
+  for_each_team_with_scratch<T, 32>(exec, "dchag::test::turn", 100, TurnInScratch<Space, T>{output});
+  exec.fence();
+  std::vector<double> expected;
+  for (std::size_t row = 0; row < 100; ++row)
+    for (std::size_t i = 0; i < 32; ++i) expected.push_back(static_cast<double>(row * 32 + 31 - i));
   CHECK(relative_error(output, expected) == 0);
 }
 
