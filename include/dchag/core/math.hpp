@@ -19,7 +19,7 @@ KOKKOS_INLINE_FUNCTION T min(T a, T b) {
 }
 
 /// exp without branches or calls, so that loops over it vectorise (the C library's does not): 1.5 ulp, results below
-/// the smallest normal number are that number, results above the largest are the largest, NaN stays NaN. Source: Cephes
+/// the smallest normal number are that number, results above 2.4e38 are that number, NaN stays NaN. Source: Cephes
 /// expf (Moshier 1992).
 KOKKOS_INLINE_FUNCTION float exp(float x) {
   x = min(max(x, -87.33654f), 88.37626f);

@@ -9,7 +9,22 @@
 
 namespace dchag {
 
-/// Counter-based random numbers (Philox4x32-10, Salmon et al., SC11): a value depends only on (seed, name, index),
+/// 128 random bits from a counter and a key.
+/// Source: Philox4x32-10 of Salmon, Moraes, Dror and Shaw, Parallel random numbers: as easy as 1, 2, 3, SC11.
+inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    std::uint64_t const a = std::uint64_t{0xD2511F53u} * counter[0];
+    std::uint64_t const b = std::uint64_t{0xCD9E8D57u} * counter[2];
+    auto const low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
+    auto const high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
+    counter = {high(b) ^ counter[1] ^ key[0], low(b), high(a) ^ counter[3] ^ key[1], low(a)};
+    key[0] += 0x9E3779B9u;
+    key[1] += 0xBB67AE85u;
+  }
+  return counter;
+}
+
+/// Counter-based random numbers: a value depends only on (seed, name, index),
 /// never on how many ranks or threads ask for how many of them. Host only, so that libm is the same for every execution
 /// space.
 class Random {
@@ -24,16 +39,7 @@ public:
     auto const low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
     auto const high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
     std::uint64_t const key = m_seed ^ (m_name * 0x9e3779b97f4a7c15u);
-    std::array<std::uint32_t, 4> x{low(index), high(index), draw, low(m_name ^ (m_name >> 32))};
-    std::array<std::uint32_t, 2> k{low(key), high(key)};
-    for (int round = 0; round < 10; ++round) {
-      std::uint64_t const a = std::uint64_t{0xD2511F53u} * x[0];
-      std::uint64_t const b = std::uint64_t{0xCD9E8D57u} * x[2];
-      x = {high(b) ^ x[1] ^ k[0], low(b), high(a) ^ x[3] ^ k[1], low(a)};
-      k[0] += 0x9E3779B9u;
-      k[1] += 0xBB67AE85u;
-    }
-    return x;
+    return philox4x32({low(index), high(index), draw, low(m_name ^ (m_name >> 32))}, {low(key), high(key)});
   }
 
   /// Uniform in [0, 1), 53 bits.

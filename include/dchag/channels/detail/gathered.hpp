@@ -16,7 +16,7 @@ public:
   using Index = Tensor<ExecutionSpace, std::size_t, 1>;
 
   /// `present` are the slots with a token, ascending; `own` are the slots of this rank.
-  void plan(ExecutionSpace const& exec, std::size_t slots, std::vector<std::size_t> present, Range own) {}) {
+  void plan(ExecutionSpace const& exec, std::size_t slots, std::vector<std::size_t> present, Range own) {
     m_slots = slots;
     m_present = std::move(present);
     auto const below = [&](std::size_t slot) {
