@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/layers/encoder_block.hpp>
+
+#include <cmath>
+
+namespace dchag {
+
+/// Patch positions of an image: rows and columns of its grid.
+struct Grid {
+  std::size_t rows;
+  std::size_t columns;
+
+  std::size_t positions() const { return rows * columns; }
+};
+
+/// A learnable embedding of each patch position, added to its token.
+///
+/// Shapes: x, y (N, D); index (N), the position of each row; parameter `<name>` (L, D).
+/// Source: the paper; starts as the 2-D sine and cosine of MAE (He et al. 2022): the first half of the features by
+/// column, the second by row.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+class PositionEmbedding {
+public:
+  using value_type = T;
+
+  PositionEmbedding(ExecutionSpace const& exec, std::string const& name, Grid grid, std::size_t width)
+      : m_table(exec, {.name = name, .shape = {grid.positions(), width}}, [=](std::size_t i) {
+          std::size_t const position = i / width;
+          std::size_t const half = (width + 1) / 2;
+          std::size_t const feature = i % width;
+          return feature < half ? sine_cosine(position % grid.columns, feature, half)
+                                : sine_cosine(position / grid.columns, feature - half, width - half);
+        }) {}
+
+  template <class X, class Index, class Y>
+  void forward(ExecutionSpace const& exec, X const& x, Index const& index, Y const& y) const {
+    ops::add_embedding(exec, rows(x), m_table.template value<2>(), index, rows(y));
+  }
+
+  /// d_x is d_y.
+  template <class Index, class DY>
+  void backward(ExecutionSpace const& exec, Index const& index, DY const& d_y) const {
+    ops::add_embedding_backward(exec, rows(d_y), index, m_table.template gradient<2>());
+  }
+
+  template <class F>
+  void for_each_parameter(F const& f) {
+    f(m_table);
+  }
+
+private:
+  static double sine_cosine(std::size_t position, std::size_t feature, std::size_t width) {
+    std::size_t const half = (width + 1) / 2;
+    double const exponent = static_cast<double>(feature % half) / static_cast<double>(half);
+    double const angle = static_cast<double>(position) / std::pow(10000.0, exponent);
+    return feature < half ? std::sin(angle) : std::cos(angle);
+  }
+
+  Parameter<ExecutionSpace, T> m_table; // (L, D)
+};
+
+} // namespace dchag
