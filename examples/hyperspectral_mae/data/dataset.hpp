@@ -19,7 +19,7 @@ enum class Split { train, test };
 
 struct SplitOptions {
   double test_fraction = 0.2;
-  std::optional<std::size_t> test_count; // instead of the fraction
+  std::optional<std::size_t> test_count = std::nullopt; // instead of the fraction
   std::uint64_t seed = 0;
 };
 
