@@ -81,8 +81,7 @@ std::vector<fs::path> list_cubes(std::vector<fs::path> const& paths) {
   if (found.empty()) fail("no cube was named");
   for (auto& path : found) path = path.lexically_normal();
   std::ranges::sort(found, {}, [](fs::path const& path) { return std::pair(path.filename(), path); });
-  auto const repeated = std::ranges::unique(found);
-  found.erase(repeated.begin(), repeated.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 
