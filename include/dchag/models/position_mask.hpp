@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -86,6 +86,10 @@ public:
   }
 
   Tensor<ExecutionSpace, std::size_t, 2> const& visible() const { return m_visible; }
+  /// The visible positions of a sample, on the host.
+  std::span<std::size_t const> host_visible(std::size_t sample) const {
+    return std::span(m_host_visible).subspan(sample * kept(), kept());
+  }
   Index visible_index() const { return reshape<1>(m_visible, {m_visible.size()}); }
   Index const& source() const { return m_source; }
   Tensor<ExecutionSpace, T, 1> const& weight() const { return m_weight; }

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// Trains a masked autoencoder on hyperspectral cubes, on any number of ranks that divides the groups of its model:
+//
+//   mpirun -n 2 hyperspectral_mae --data folder/of/cubes --model c0@4
+//
+// and writes the learning curve and pictures of what it fills in. Without --data it makes landscapes of its own.
+
+#include <dchag/comm/agree.hpp>
+#include <dchag/comm/session.hpp>
+
+#include "data/read.hpp"
+#include "report.hpp"
+
+#include <Kokkos_Core.hpp>
+
+#include <cstdio>
+
+namespace hyperspectral {
+namespace {
+
+Dataset load(Options const& options) {
+  if (!options.data.empty())
+    return Dataset(read_cubes(options.data), {.test_count = options.test_count, .seed = options.model.seed});
+  return Dataset({.scene = {.lines = options.model.crop,
+                            .samples = options.model.crop,
+                            .bands = options.scene_bands,
+                            .seed = options.model.seed},
+                  .test_scenes = options.test_count});
+}
+
+int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
+  bool const speaks = communicator.rank() == 0;
+  Options options;
+  int exit_code = 0;
+  bool const go_on =
+      dchag::comm::collectively(communicator, [&] { return parse(argc, argv, speaks, options, exit_code); });
+  if (!go_on) return exit_code;
+  catch_signals();
+
+  // Every rank reads the same files: what fails on one fails on all.
+  auto const data = dchag::comm::collectively(communicator, [&] { return load(options); });
+  options.model.channels = data.channels();
+  auto const evaluation = dchag::comm::collectively(communicator, [&] { return make_evaluation(data, options); });
+  if (speaks) {
+    if (data.is_endless())
+      std::printf("data: made-up scenes without end, %zu held out, %zu bands, %zu x %zu pixels\n",
+                  data.size(Split::test), data.channels(), options.model.crop, options.model.crop);
+    else
+      std::printf("data: %zu cubes to train on, %zu held out, %zu bands (%zu constant), crops of %zu x %zu pixels\n",
+                  data.size(Split::train), data.size(Split::test), data.channels(), data.constant_bands(),
+                  options.model.crop, options.model.crop);
+    std::printf("held out, %.0f %% hidden: visible mean %.4f, inverse distance %.4f\n", 100 * options.model.mask_ratio,
+                evaluation.visible_mean, evaluation.by_distance);
+  }
+
+  std::vector<Curve> curves;
+  std::vector<float> prediction;
+  for (auto const& name : options.models) {
+    auto const model = make_model(name, options.model, communicator);
+    if (speaks)
+      std::printf("%s: %.2f million parameters on this rank of %d\n", name.c_str(),
+                  static_cast<double>(model->parameters()) * 1e-6, communicator.size());
+    curves.push_back(train(*model, name, data, evaluation, options, communicator));
+    prediction = model->predict(evaluation.batch, evaluation.visible);
+    if (curves.back().stopped) break;
+  }
+  dchag::comm::collectively(communicator, [&] {
+    if (!speaks) return;
+    draw_report(options, data, evaluation, curves, prediction);
+    print_summary(evaluation, curves);
+    std::printf("\nwritten to %s: losses.png, reconstruction.png, spectrum.png, curve_*.csv\n",
+                options.out.string().c_str());
+  });
+  return 0;
+}
+
+} // namespace
+} // namespace hyperspectral
+
+int main(int argc, char** argv) {
+  dchag::comm::Session const session(argc, argv);
+  Kokkos::ScopeGuard const kokkos(argc, argv);
+  dchag::comm::Communicator const communicator(MPI_COMM_WORLD);
+  return dchag::comm::run_main(communicator, [&] { return hyperspectral::run(argc, argv, communicator); });
+}

@@ -1,0 +1,26 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "model_of.hpp"
+
+namespace hyperspectral {
+
+template <class T>
+std::unique_ptr<Model> make_linear(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
+                                   dchag::comm::Communicator const& communicator) {
+  using dchag::Linear;
+  using dchag::Tree;
+  switch (fan_out) {
+  case 0:
+    return make_dchag<T, Tree<Linear>>(groups, settings, communicator);
+  case 2:
+    return make_dchag<T, Tree<Linear, 2>>(groups, settings, communicator);
+  case 4:
+    return make_dchag<T, Tree<Linear, 4>>(groups, settings, communicator);
+  default:
+    return make_dchag<T, Tree<Linear, 8>>(groups, settings, communicator);
+  }
+}
+
+} // namespace hyperspectral

@@ -1,0 +1,90 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include "options.hpp"
+
+#include <dchag/core/error.hpp>
+
+#include "model.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+namespace hyperspectral {
+
+bool parse(int argc, char** argv, bool print, Options& options, int& exit_code) {
+  auto& model = options.model;
+  bool no_augment = false;
+  CLI::App app{"Trains a masked autoencoder on hyperspectral cubes: D-CHAG aggregates the channels, a ViT encodes the\n"
+               "visible quarter of the positions, a light decoder fills in the rest.\n"
+               "Run it under mpirun with any number of ranks that divides the groups."};
+  app.set_config("--config", "", "Read options from this file (TOML or INI)");
+  app.option_defaults()->always_capture_default();
+
+  app.add_option("--data", options.data, "ENVI or TIFF cubes: files, folders, or lists of files; none: made-up scenes")
+      ->group("Data");
+  app.add_option("--bands", options.scene_bands, "Bands of the made-up scenes, 400 to 2500 nm")
+      ->check(CLI::PositiveNumber)
+      ->group("Data");
+  app.add_option("--test-count", options.test_count, "Cubes held out for testing")
+      ->check(CLI::PositiveNumber)
+      ->group("Data");
+  app.add_option("--crop", model.crop, "Edge of the square training images, in pixels")->group("Data");
+  app.add_flag("--no-augment", no_augment, "No flips and quarter turns")->group("Data");
+
+  app.add_option("--model", options.models,
+                 "What aggregates the channels; several are trained one after the other and drawn together. " +
+                     model_names_help())
+      ->group("Model");
+  app.add_option("--patch", model.patch, "Edge of a patch, in pixels")->group("Model");
+  app.add_option("--width", model.width, "Features of a token")->group("Model");
+  app.add_option("--heads", model.heads, "Attention heads")->group("Model");
+  app.add_option("--depth", model.depth, "Encoder blocks")->group("Model");
+  app.add_option("--decoder-width", model.decoder_width, "Features of a token in the decoder")->group("Model");
+  app.add_option("--decoder-depth", model.decoder_depth, "Decoder blocks")->group("Model");
+  app.add_option("--decoder-heads", model.decoder_heads, "Decoder attention heads")->group("Model");
+  app.add_option("--mask", model.mask_ratio, "Share of the positions that is hidden")->group("Model");
+  app.add_flag("--loss-everywhere", model.loss_everywhere, "Count visible pixels in the loss too, as the paper does")
+      ->group("Model");
+  app.add_option("--precision", model.precision, "float or double")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Precision>{{"float", Precision::single}, {"double", Precision::double_}}))
+      ->default_str("float")
+      ->group("Model");
+
+  app.add_option("--steps", options.steps, "Training steps")->check(CLI::PositiveNumber)->group("Training");
+  app.add_option("--batch", options.batch, "Samples per step")->check(CLI::PositiveNumber)->group("Training");
+  app.add_option("--rate", options.learning_rate, "Peak learning rate (linear warm-up, then cosine to zero)")
+      ->check(CLI::NonNegativeNumber)
+      ->group("Training");
+  app.add_option("--warmup", options.warmup, "Warm-up steps")->group("Training");
+  app.add_option("--decay", model.weight_decay, "Weight decay of AdamW")->group("Training");
+  app.add_option("--beta1", model.beta1, "First moment's decay of AdamW")->group("Training");
+  app.add_option("--beta2", model.beta2, "Second moment's decay of AdamW")->group("Training");
+  app.add_option("--clip", model.clip, "Largest norm of the gradients")->group("Training");
+  app.add_option("--seed", model.seed, "Of weights, masks, batches and scenes")->group("Training");
+  app.add_option("--evaluations", options.evaluations, "How often the held-out cubes are tested")
+      ->check(CLI::PositiveNumber)
+      ->group("Training");
+  app.add_option("--out", options.out, "Folder for curves and pictures")->group("Output");
+
+  try {
+    app.parse(argc, argv);
+  } catch (CLI::ParseError const& error) {
+    std::ostringstream out;
+    std::ostringstream problem;
+    exit_code = app.exit(error, out, problem);
+    if (print) std::cout << out.str() << std::flush;
+    if (print) std::cerr << problem.str() << std::flush;
+    return false;
+  }
+  options.augment = !no_augment;
+  for (auto const& name : options.models) check_model_name(name);
+  dchag::require<dchag::Error>(model.patch > 0 && model.crop > 0 && model.crop % model.patch == 0, "--crop is ",
+                               model.crop, ", expected a multiple of --patch ", model.patch);
+  dchag::require<dchag::Error>(options.warmup < options.steps, "--warmup is ", options.warmup,
+                               ", expected fewer than --steps ", options.steps);
+  return true;
+}
+
+} // namespace hyperspectral

@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace hyperspectral {
+
+enum class Precision { single, double_ };
+
+/// What a model is built from, besides the data it will see.
+struct ModelSettings {
+  std::size_t channels = 0; ///< of the data
+  std::size_t crop = 24;    ///< edge of the square images, in pixels
+  std::size_t patch = 2;
+  std::size_t width = 96;
+  std::size_t heads = 4;
+  std::size_t depth = 4;
+  std::size_t decoder_width = 96;
+  std::size_t decoder_depth = 2;
+  std::size_t decoder_heads = 4;
+  double mask_ratio = 0.75;
+  bool loss_everywhere = false;
+  double weight_decay = 0.05;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double clip = 1.0;
+  std::uint64_t seed = 0;
+  Precision precision = Precision::single;
+};
+
+/// What the command line says.
+struct Options {
+  std::vector<std::filesystem::path> data; ///< files, folders or lists; none: made-up scenes
+  std::size_t scene_bands = 64;
+  std::size_t test_count = 10;
+  std::vector<std::string> models{"c0@4"};
+  ModelSettings model;
+  std::size_t batch = 16;
+  std::size_t steps = 1500;
+  std::size_t warmup = 100;
+  double learning_rate = 1e-3;
+  bool augment = true;
+  std::size_t evaluations = 25;
+  std::filesystem::path out = "out";
+};
+
+/// Reads the command line.
+/// Throws: dchag::Error for values out of range. Ends the program for --help and for what CLI11 refuses, printing on
+/// rank 0 only; `exit_code` is then set and false returned.
+bool parse(int argc, char** argv, bool print, Options& options, int& exit_code);
+
+} // namespace hyperspectral

@@ -1,0 +1,143 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include "training.hpp"
+
+#include <dchag/comm/agree.hpp>
+#include <dchag/train/schedule.hpp>
+
+#include "pictures/curve_writer.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <unistd.h>
+
+namespace hyperspectral {
+namespace {
+
+std::sig_atomic_t volatile stop_requested = 0;
+
+std::string clock_text(double seconds) {
+  auto const whole = static_cast<long>(seconds + 0.5);
+  char text[32];
+  std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
+  return text;
+}
+
+/// One line that is written over on a terminal, a line now and then elsewhere.
+class Progress {
+public:
+  Progress(std::string name, std::size_t steps, std::size_t batch)
+      : m_name(std::move(name)), m_steps(steps), m_batch(batch), m_begin(Clock::now()), m_last(m_begin) {}
+
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - m_begin).count(); }
+
+  void show(std::size_t done, double train_loss, double test_loss, bool now) {
+    bool const terminal = isatty(STDOUT_FILENO) == 1;
+    double const since = std::chrono::duration<double>(Clock::now() - m_last).count();
+    if (!now && since < (terminal ? 0.5 : 10.0)) return;
+    m_last = Clock::now();
+    double const rate = static_cast<double>(done) / seconds();
+    std::printf("%s%s: step %zu of %zu  loss %.4f  held out %.4f  %.0f samples/s  %s left%s", terminal ? "\r" : "",
+                m_name.c_str(), done, m_steps, train_loss, test_loss, rate * static_cast<double>(m_batch),
+                clock_text(static_cast<double>(m_steps - done) / rate).c_str(),
+                terminal && done < m_steps ? "   " : "\n");
+    std::fflush(stdout);
+  }
+
+private:
+  using Clock = std::chrono::steady_clock;
+  std::string m_name;
+  std::size_t m_steps, m_batch;
+  Clock::time_point m_begin, m_last;
+};
+
+std::string not_finite(std::string const& name, std::size_t step, Model::Step const& result, Model& model) {
+  auto text = dchag::concat(name, ": step ", step, " has loss ", result.loss, " and gradient norm ",
+                            result.gradient_norm, "; norms of the parameters (their gradients):");
+  for (auto const& norm : model.norms())
+    text += dchag::concat("\n  ", norm.name, ' ', norm.value, " (", norm.gradient, ')');
+  return text;
+}
+
+} // namespace
+
+void catch_signals() {
+  for (int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { stop_requested = 1; });
+}
+
+Evaluation make_evaluation(Dataset const& data, Options const& options) {
+  Evaluation evaluation;
+  auto const& model = options.model;
+  std::size_t const positions = (model.crop / model.patch) * (model.crop / model.patch);
+  std::size_t const count = data.size(Split::test);
+  evaluation.visible = draw_mask(count, positions, model.mask_ratio, model.seed, ~std::uint64_t{0});
+  for (std::size_t i = 0; i < count; ++i) {
+    auto image = data.centre(Split::test, i, model.crop);
+    evaluation.visible_mean +=
+        fill_with_mean(image, model.patch, evaluation.visible[i]).mse / static_cast<double>(count);
+    evaluation.by_distance +=
+        fill_by_distance(image, model.patch, evaluation.visible[i]).mse / static_cast<double>(count);
+    evaluation.batch.insert(evaluation.batch.end(), image.values.begin(), image.values.end());
+    evaluation.images.push_back(std::move(image));
+  }
+  return evaluation;
+}
+
+Curve train(Model& model, std::string const& name, Dataset const& data, Evaluation const& evaluation,
+            Options const& options, dchag::comm::Communicator const& communicator) {
+  bool const speaks = communicator.rank() == 0;
+  std::optional<CurveWriter> file;
+  dchag::comm::collectively(communicator, [&] {
+    if (!speaks) return;
+    auto const path = options.out / ("curve_" + name + ".csv");
+    std::filesystem::create_directories(options.out);
+    std::filesystem::remove(path); // of an earlier run
+    file.emplace(
+        path, std::vector<std::string>{"step", "train_loss", "test_loss", "learning_rate", "gradient_norm", "seconds"});
+  });
+  dchag::WarmupCosine const schedule{
+      .peak = options.learning_rate, .minimum = 0, .warmup_steps = options.warmup, .total_steps = options.steps};
+  std::size_t const edge = options.model.crop;
+  std::vector<float> batch(options.batch * data.channels() * edge * edge);
+  Curve curve{.model = name};
+  Progress progress(name, options.steps, options.batch);
+  std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
+  double sum = 0; // of the losses since the last evaluation
+  std::size_t summed = 0;
+  double test = model.evaluate(evaluation.batch, evaluation.visible);
+  for (std::size_t step = 0; step < options.steps && !curve.stopped; ++step) {
+    data.batch(Split::train, {options.model.seed, step}, edge, options.augment, batch);
+    double const rate = schedule.rate(step);
+    auto const result = model.train(batch, step, rate);
+    bool const finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
+    dchag::comm::collectively(communicator, [&] {
+      if (!finite) throw dchag::Error(not_finite(name, step, result, model));
+    });
+    sum += result.loss;
+    ++summed;
+    curve.stopped =
+        dchag::comm::all_reduce(communicator, static_cast<int>(stop_requested), dchag::comm::Reduce::max) != 0;
+    bool const last = step + 1 == options.steps || curve.stopped;
+    bool const evaluate = last || (step + 1) % between == 0;
+    if (evaluate) {
+      test = model.evaluate(evaluation.batch, evaluation.visible);
+      curve.steps.push_back(static_cast<double>(step + 1));
+      curve.train_loss.push_back(sum / static_cast<double>(summed));
+      curve.test_loss.push_back(test);
+      dchag::comm::collectively(communicator, [&] {
+        if (file)
+          file->append(
+              {curve.steps.back(), curve.train_loss.back(), test, rate, result.gradient_norm, progress.seconds()});
+      });
+    }
+    if (speaks) progress.show(step + 1, sum / static_cast<double>(summed), test, last);
+    if (evaluate) summed = 0, sum = 0;
+  }
+  curve.seconds = progress.seconds();
+  return curve;
+}
+
+} // namespace hyperspectral
