@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 The dchag authors
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# How this project builds its own programs. Nothing here reaches a consumer of dchag::dchag.
+# How this project builds its own programs. Nothing here reaches a consumer of dchag::dchag. Included after
+# dchagDependencies.cmake, which knows what Kokkos was built for.
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
@@ -11,7 +12,12 @@ set(DCHAG_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=...")
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # The same flags for every translation unit: Eigen's alignment is part of the ABI.
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-math-errno -fno-trapping-math)
+add_compile_options(-Wall -Wextra -Wshadow -fno-math-errno -fno-trapping-math)
+# nvcc (behind Kokkos' nvcc_wrapper or kokkos_launch_compiler) hands the host compiler sources of its own making, full of
+# GNU line directives and implicit conversions.
+if(NOT (Kokkos_DEVICES MATCHES "CUDA" AND NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang"))
+  add_compile_options(-Wpedantic -Wconversion)
+endif()
 if(DCHAG_NATIVE)
   add_compile_options(-march=native)
 endif()

@@ -7,6 +7,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <bit>
 #include <type_traits>
 
 namespace dchag {
@@ -20,6 +21,11 @@ namespace library = Kokkos;
 #endif
 using library::log;
 using library::sqrt;
+#if KOKKOS_VERSION < 40100
+using std::bit_cast; // not callable on a device
+#else
+using Kokkos::bit_cast;
+#endif
 } // namespace math
 
 /// True when kernels of this space run on the host, where they may call host libraries and hold host pointers.

@@ -4,7 +4,6 @@
 
 #include <dchag/core/kokkos.hpp>
 
-#include <bit>
 #include <cstdint>
 
 namespace dchag::math {
@@ -34,8 +33,8 @@ KOKKOS_INLINE_FUNCTION float exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.f;
-  std::uint32_t const exponent = std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(shift) + 127u;
-  return p * std::bit_cast<float>(exponent << 23);
+  std::uint32_t const exponent = math::bit_cast<std::uint32_t>(shifted) - math::bit_cast<std::uint32_t>(shift) + 127u;
+  return p * math::bit_cast<float>(exponent << 23);
 }
 KOKKOS_INLINE_FUNCTION double exp(double x) {
   return library::exp(x);

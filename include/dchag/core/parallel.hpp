@@ -19,13 +19,13 @@ template <class ExecutionSpace>
 class Team<ExecutionSpace, true> {
 public:
   template <class F>
-  void for_each(std::size_t count, F const& f) const {
+  KOKKOS_FUNCTION void for_each(std::size_t count, F const& f) const {
     for (std::size_t i = 0; i < count; ++i) f(i);
   }
 
   // Sixteen independent partial results: the compiler may not reorder floating-point sums on its own.
   template <class T, class F>
-  T sum(std::size_t count, F const& f) const {
+  KOKKOS_FUNCTION T sum(std::size_t count, F const& f) const {
     T lanes[width] = {};
     std::size_t i = 0;
     for (; i + width <= count; i += width)
@@ -37,7 +37,7 @@ public:
   }
 
   template <class T, class F>
-  T max(std::size_t count, F const& f) const {
+  KOKKOS_FUNCTION T max(std::size_t count, F const& f) const {
     T lanes[width];
     for (std::size_t k = 0; k < width; ++k) lanes[k] = f(0);
     std::size_t i = 0;
@@ -50,10 +50,10 @@ public:
   }
 
   template <class F>
-  void once(F const& f) const {
+  KOKKOS_FUNCTION void once(F const& f) const {
     f();
   }
-  void barrier() const {}
+  KOKKOS_FUNCTION void barrier() const {}
 
 private:
   static constexpr std::size_t width = 16;

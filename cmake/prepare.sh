@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 The dchag authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What tests/run and the examples' run share. Sourced from the top of the source tree; does nothing by itself.
+
+packages=(
+  g++ cmake ninja-build                       # to build
+  libtrilinos-kokkos-dev libeigen3-dev        # the library: Kokkos, Eigen,
+  libopenmpi-dev openmpi-bin                  # and MPI
+  doctest-dev libbenchmark-dev                # tests, benchmarks
+  libcli11-dev libpng-dev                     # examples
+)
+
+# What is being done, with the seconds since the start.
+say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
+
+# Installs those packages that are missing. A second call finds them all and touches nothing.
+install_missing() {
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    say "no apt-get here: going on with what there is. Needed are a C++20 compiler, CMake 3.25, Kokkos, Eigen and MPI;"
+    say "doctest for the tests, Google Benchmark for the benchmarks, CLI11 and libpng for the examples."
+    return
+  fi
+
+  local package missing=()
+  for package in "${packages[@]}"; do
+    [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+      missing+=("$package")
+  done
+  if ((${#missing[@]} == 0)); then return; fi
+
+  local as_root=()
+  if ((EUID != 0)); then
+    if ! sudo -n true 2>/dev/null; then
+      echo "These packages are missing: ${missing[*]}" >&2
+      echo "As root:  apt-get install --no-install-recommends ${missing[*]}" >&2
+      exit 1
+    fi
+    as_root=(sudo -n)
+  fi
+  say "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
+}
+
+# A translation unit takes up to 2 GiB: as many jobs as processors, but no more than fit in memory.
+cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+build_jobs() {
+  local fit=$cores
+  if [[ -r /proc/meminfo ]]; then
+    fit=$(awk '/^MemAvailable:/ { print int($2 / (2 * 1024 * 1024)) }' /proc/meminfo)
+  fi
+  if ((fit > cores)); then fit=$cores; fi
+  echo $((fit > 1 ? fit : 1))
+}
+
+# configure_and_build [<target>]: all of it, or one target, in build/release.
+configure_and_build() {
+  # Ninja where there is one; a build folder that exists keeps what it has.
+  if [[ -z ${CMAKE_GENERATOR-} ]] && command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
+  say "configuring build/release"
+  cmake --preset release >/dev/null
+  local jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(build_jobs)}
+  say "building ${1:-everything} with $jobs jobs"
+  cmake --build --preset release --parallel "$jobs" ${1:+--target "$1"}
+}
