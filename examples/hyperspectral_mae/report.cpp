@@ -20,7 +20,10 @@ Series level(std::string name, double value, std::vector<Curve> const& curves) {
 }
 
 Raster losses(Evaluation const& evaluation, std::vector<Curve> const& curves) {
-  Plot plot{.title = "Masked reconstruction of held-out cubes", .x_label = "step", .y_label = "masked MSE (z-scored)"};
+  Plot plot{.title = "Masked reconstruction of held-out cubes",
+            .x_label = "step",
+            .y_label = "masked MSE (z-scored)",
+            .series = {}};
   for (auto const& curve : curves) plot.series.push_back({curve.model, curve.steps, curve.test_loss, {}});
   if (curves.size() == 1)
     plot.series.push_back({curves[0].model + ", training", curves[0].steps, curves[0].train_loss, {}});

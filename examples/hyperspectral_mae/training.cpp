@@ -12,7 +12,6 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
-#include <unistd.h>
 
 namespace hyperspectral {
 namespace {
@@ -26,29 +25,28 @@ std::string clock_text(double seconds) {
   return text;
 }
 
-/// One line that is written over on a terminal, a line now and then elsewhere.
+/// A line now and then: at every evaluation, and when nothing was said for long.
 class Progress {
 public:
   Progress(std::string name, std::size_t steps, std::size_t batch)
       : m_name(std::move(name)), m_steps(steps), m_batch(batch), m_begin(Clock::now()), m_last(m_begin) {}
 
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - m_begin).count(); }
+  double seconds() const { return since(m_begin); }
 
   void show(std::size_t done, double train_loss, double test_loss, bool now) {
-    bool const terminal = isatty(STDOUT_FILENO) == 1;
-    double const since = std::chrono::duration<double>(Clock::now() - m_last).count();
-    if (!now && since < (terminal ? 0.5 : 10.0)) return;
+    if (!now && since(m_last) < 15) return;
     m_last = Clock::now();
-    double const rate = static_cast<double>(done) / seconds();
-    std::printf("%s%s: step %zu of %zu  loss %.4f  held out %.4f  %.0f samples/s  %s left%s", terminal ? "\r" : "",
-                m_name.c_str(), done, m_steps, train_loss, test_loss, rate * static_cast<double>(m_batch),
-                clock_text(static_cast<double>(m_steps - done) / rate).c_str(),
-                terminal && done < m_steps ? "   " : "\n");
+    double const rate = static_cast<double>(done) / seconds(); // steps a second
+    std::printf("%s: step %5zu of %zu   loss %.4f   held out %.4f   %4.0f samples/s   %s left\n", m_name.c_str(), done,
+                m_steps, train_loss, test_loss, rate * static_cast<double>(m_batch),
+                clock_text(static_cast<double>(m_steps - done) / rate).c_str());
     std::fflush(stdout);
   }
 
 private:
   using Clock = std::chrono::steady_clock;
+  static double since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
+
   std::string m_name;
   std::size_t m_steps, m_batch;
   Clock::time_point m_begin, m_last;
@@ -102,7 +100,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
       .peak = options.learning_rate, .minimum = 0, .warmup_steps = options.warmup, .total_steps = options.steps};
   std::size_t const edge = options.model.crop;
   std::vector<float> batch(options.batch * data.channels() * edge * edge);
-  Curve curve{.model = name};
+  Curve curve;
+  curve.model = name;
   Progress progress(name, options.steps, options.batch);
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   double sum = 0; // of the losses since the last evaluation
@@ -133,7 +132,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
               {curve.steps.back(), curve.train_loss.back(), test, rate, result.gradient_norm, progress.seconds()});
       });
     }
-    if (speaks) progress.show(step + 1, sum / static_cast<double>(summed), test, last);
+    if (speaks) progress.show(step + 1, sum / static_cast<double>(summed), test, evaluate);
     if (evaluate) summed = 0, sum = 0;
   }
   curve.seconds = progress.seconds();

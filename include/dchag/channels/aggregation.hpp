@@ -23,7 +23,7 @@ struct AggregationConfig {
 /// gradients of the tokens in the range `wanted`, or is `no_gradient`.
 template <class M, class ExecutionSpace, class T>
 concept AggregationModule = HasParameters<M> &&
-    requires(M& module, Workspace<ExecutionSpace>& workspace, typename M::Context& context,
+    requires(M& reducer, Workspace<ExecutionSpace>& workspace, typename M::Context& context,
              Tensor<ExecutionSpace, T, 3> const& tokens, Tensor<ExecutionSpace, std::size_t, 1> const& members,
              Tensor<ExecutionSpace, T, 2> const& y, Range wanted) {
   module.forward(workspace, context, tokens, members, y);

@@ -33,7 +33,7 @@ public:
   Tokenizer(ExecutionSpace const& exec, std::string const& name, Config const& config, Range own, std::uint64_t seed)
       : m_config(checked(config)), m_own(own),
         m_weight(exec, spec(name + ".weight", {own.size(), config.width, config.patch * config.patch}, true),
-                 initial::truncated_normal(seed, name + ".weight")),
+                 initial::truncated_normal(seed, name + ".weight", 1.0 / static_cast<double>(config.patch))),
         m_bias(exec, spec(name + ".bias", {own.size(), config.width}, false),
                initial::uniform(seed, name + ".bias", 1.0 / static_cast<double>(config.patch))),
         m_embedding(exec, spec(name + ".embedding", {own.size(), config.width}, false),
