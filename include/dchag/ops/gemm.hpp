@@ -38,7 +38,8 @@ void gemm(ExecutionSpace const& exec, Op op_a, Op op_b, T alpha, A const& a, B c
   static_assert(std::is_same_v<typename C::value_type, T>, "gemm: C has the scalar type of alpha and beta");
   static_assert(std::is_same_v<typename A::non_const_value_type, T>, "gemm: A has the scalar type of C");
   static_assert(std::is_same_v<typename B::non_const_value_type, T>, "gemm: B has the scalar type of C");
-  static_assert(A::rank <= C::rank && B::rank <= C::rank, "gemm: a batch of factors needs a batch of results");
+  constexpr std::size_t rank_of_c = C::rank; // an enumerator of the View's own in Kokkos 3.4, not to be compared
+  static_assert(A::rank <= rank_of_c && B::rank <= rank_of_c, "gemm: a batch of factors needs a batch of results");
   auto const [a_rows, a_columns] = std::pair(a.extent(A::rank - 2), a.extent(A::rank - 1));
   auto const [b_rows, b_columns] = std::pair(b.extent(B::rank - 2), b.extent(B::rank - 1));
   std::size_t const m = op_a == Op::none ? a_rows : a_columns;
