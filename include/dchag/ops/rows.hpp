@@ -26,6 +26,7 @@ template <KokkosExecutionSpace ExecutionSpace, TensorView<2> X, TensorView<2> Ta
           TensorView<2> Y>
 void add_embedding(ExecutionSpace const& exec, X const& x, Table const& table, Index const& index, Y const& y) {
   require_shape("add_embedding", "x", x, extents_of(y));
+  require_shape("add_embedding", "table", table, {table.extent(0), y.extent(1)});
   require_shape("add_embedding", "index", index, {y.extent(0)});
   for_each_element(
       exec, "dchag::ops::add_embedding", y.extent(0), y.extent(1),
@@ -38,6 +39,7 @@ void add_embedding(ExecutionSpace const& exec, X const& x, Table const& table, I
 template <KokkosExecutionSpace ExecutionSpace, TensorView<2> DY, TensorView<1> Index, TensorView<2> DTable>
 void add_embedding_backward(ExecutionSpace const& exec, DY const& d_y, Index const& index, DTable const& d_table) {
   require_shape("add_embedding_backward", "index", index, {d_y.extent(0)});
+  require_shape("add_embedding_backward", "d_table", d_table, {d_table.extent(0), d_y.extent(1)});
   std::size_t const N = d_y.extent(0);
   std::size_t const D = d_y.extent(1);
   constexpr std::size_t strip = runs_on_host<ExecutionSpace> ? 64 : 1;
@@ -57,6 +59,7 @@ void add_embedding_backward(ExecutionSpace const& exec, DY const& d_y, Index con
 template <KokkosExecutionSpace ExecutionSpace, TensorView<2> X, TensorView<1> Source, TensorView<1> Otherwise,
           TensorView<2> Y>
 void take_rows(ExecutionSpace const& exec, X const& x, Source const& source, Otherwise const& otherwise, Y const& y) {
+  require_shape("take_rows", "x", x, {x.extent(0), y.extent(1)});
   require_shape("take_rows", "source", source, {y.extent(0)});
   require_shape("take_rows", "otherwise", otherwise, {y.extent(1)});
   std::size_t const N = x.extent(0);
@@ -74,6 +77,8 @@ template <KokkosExecutionSpace ExecutionSpace, TensorView<2> DY, TensorView<1> S
 void take_rows_backward(ExecutionSpace const& exec, DY const& d_y, Source const& source, DOtherwise const& d_otherwise,
                         DX const& d_x) {
   require_shape("take_rows_backward", "source", source, {d_y.extent(0)});
+  require_shape("take_rows_backward", "d_otherwise", d_otherwise, {d_y.extent(1)});
+  require_shape("take_rows_backward", "d_x", d_x, {d_x.extent(0), d_y.extent(1)});
   std::size_t const N = d_x.extent(0);
   std::size_t const R = d_y.extent(0);
   std::size_t const D = d_y.extent(1);
