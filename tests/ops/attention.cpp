@@ -124,7 +124,8 @@ TEST_CASE_TEMPLATE("attention with logits near 80 or -80 for whole tiles of keys
       qkv(0u, l, 1u) = sign(l) * (10 - 0.25 * static_cast<double>(l % 5));
     }
     assign(extreme.qkv, qkv.values);
-    extreme.check(tolerance<T>(1e-4, 1e-12)); // as above
+    // as above, and the gradient of the queries is a small difference of keys that are all near 10
+    extreme.check(tolerance<T>(1e-3, 1e-11));
   }
 }
 
