@@ -112,6 +112,7 @@ void gemm_vendor(HipSpace const& exec, Product<T> const& p) {
 
 template <class T, class ExecutionSpace>
 void gemm_device(ExecutionSpace const& exec, Product<T> const& product) {
+  if (product.k == 0) return gemm_kernel(exec, product); // the vendors refuse row strides of 0
 #if defined(KOKKOS_ENABLE_CUDA)
   if constexpr (std::is_same_v<ExecutionSpace, Kokkos::Cuda>) return gemm_vendor(exec, product);
 #endif

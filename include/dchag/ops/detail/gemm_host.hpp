@@ -33,24 +33,29 @@ template <class T>
 void serial_gemm(Op op_a, Op op_b, std::size_t m, std::size_t n, std::size_t k, T alpha, T const* a, std::size_t lda,
                  T const* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
   if (m == 0 || n == 0) return;
+    // Without an inner extent C is only scaled: oneDNN leaves it as it is, and a CBLAS refuses row strides of 0.
 #if defined(DCHAG_HOST_GEMM_ONEDNN)
   if constexpr (std::is_same_v<T, float>) {
     auto const size = [](std::size_t x) { return static_cast<dnnl_dim_t>(x); };
     auto const letter = [](Op op) { return op == Op::none ? 'N' : 'T'; };
-    dnnl_sgemm(letter(op_a), letter(op_b), size(m), size(n), size(k), alpha, a, size(lda), b, size(ldb), beta, c,
-               size(ldc));
-    return;
+    if (k > 0) {
+      dnnl_sgemm(letter(op_a), letter(op_b), size(m), size(n), size(k), alpha, a, size(lda), b, size(ldb), beta, c,
+                 size(ldc));
+      return;
+    }
   }
 #elif defined(DCHAG_HOST_GEMM_CBLAS)
   auto const size = [](std::size_t x) { return static_cast<int>(x); };
   auto const letter = [](Op op) { return op == Op::none ? CblasNoTrans : CblasTrans; };
-  if constexpr (std::is_same_v<T, float>)
-    cblas_sgemm(CblasRowMajor, letter(op_a), letter(op_b), size(m), size(n), size(k), alpha, a, size(lda), b, size(ldb),
-                beta, c, size(ldc));
-  else
-    cblas_dgemm(CblasRowMajor, letter(op_a), letter(op_b), size(m), size(n), size(k), alpha, a, size(lda), b, size(ldb),
-                beta, c, size(ldc));
-  return;
+  if (k > 0) {
+    if constexpr (std::is_same_v<T, float>)
+      cblas_sgemm(CblasRowMajor, letter(op_a), letter(op_b), size(m), size(n), size(k), alpha, a, size(lda), b,
+                  size(ldb), beta, c, size(ldc));
+    else
+      cblas_dgemm(CblasRowMajor, letter(op_a), letter(op_b), size(m), size(n), size(k), alpha, a, size(lda), b,
+                  size(ldb), beta, c, size(ldc));
+    return;
+  }
 #endif
   using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   using In = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
