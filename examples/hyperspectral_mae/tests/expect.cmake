@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 The dchag authors
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# cmake -DCOMMAND=<words> -DRESULT=<number, or "failure"> -DTEXT=<regex> [-DFILES=<files that must be there>] -P expect.cmake
+#
+# Runs a command and holds its exit status and what it prints against what is expected, once and not once a rank.
+foreach(file IN LISTS FILES)
+  file(REMOVE ${file})
+endforeach()
+execute_process(COMMAND ${COMMAND} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text TIMEOUT 240)
+message("${text}")
+if(RESULT STREQUAL "failure")
+  if(NOT result MATCHES "^[1-9][0-9]*$")
+    message(FATAL_ERROR "ended with '${result}', expected an exit status other than 0")
+  endif()
+elseif(NOT result EQUAL RESULT)
+  message(FATAL_ERROR "ended with '${result}', expected ${RESULT}")
+endif()
+string(REGEX MATCHALL "${TEXT}" found "${text}")
+list(LENGTH found count)
+if(NOT count EQUAL 1)
+  message(FATAL_ERROR "printed '${TEXT}' ${count} times, expected once")
+endif()
+if(text MATCHES "MPI_ABORT")
+  message(FATAL_ERROR "was aborted, expected an orderly end of all ranks")
+endif()
+foreach(file IN LISTS FILES)
+  if(NOT EXISTS ${file})
+    message(FATAL_ERROR "left no ${file}")
+  endif()
+endforeach()
