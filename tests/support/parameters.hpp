@@ -82,7 +82,7 @@ struct WorstArray {
 };
 
 /// max |found - expected| / max |expected|, array by array. Where an array is zero but for rounding (the bias of the
-/// keys cancels in the softmax), it is measured by a hundredth of the largest array.
+/// keys cancels in the softmax), it is measured by a tenth of the largest array.
 inline WorstArray worst_error(Numbers const& found, Numbers const& expected) {
   double largest = 0;
   for (auto const& [name, values] : expected) largest = std::max(largest, largest_of(values));
@@ -93,7 +93,7 @@ inline WorstArray worst_error(Numbers const& found, Numbers const& expected) {
     if (!found.count(name)) return {std::numeric_limits<double>::infinity(), name + ", which is missing"};
     auto const absolute =
         relative_error(found.at(name), values).error * (largest_of(values) > 0 ? largest_of(values) : 1);
-    double const scale = std::max({largest_of(values), largest / 100, 1e-300});
+    double const scale = std::max({largest_of(values), largest / 10, 1e-300});
     if (absolute / scale > worst.error) worst = {absolute / scale, name};
   }
   return worst;
