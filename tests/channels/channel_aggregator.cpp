@@ -58,24 +58,6 @@ bool is_of_channels(std::string const& name) {
   return name.rfind("tokenizer.", 0) == 0 || name == "tree.level0.module0.weight";
 }
 
-/// Planes (B, C, H, W) of an image in another order, or some of them.
-template <class Space, class Pixels>
-Pixels planes_of(Space const& exec, Pixels const& image, std::vector<std::size_t> const& planes) {
-  auto const [B, C, H, W] = extents_of(image);
-  auto const from = flat(image);
-  std::vector<double> to;
-  for (std::size_t b = 0; b < B; ++b)
-    for (auto c : planes) {
-      auto const begin = from.begin() + static_cast<std::ptrdiff_t>((b * C + c) * H * W);
-      to.insert(to.end(), begin, begin + static_cast<std::ptrdiff_t>(H * W));
-    }
-  auto const result =
-      allocate<typename Pixels::value_type>(exec, "dchag::test::planes", Extents<4>{B, planes.size(), H, W});
-  exec.fence();
-  assign(result, to);
-  return result;
-}
-
 /// A model that knows only some channels, with the weights that a larger one has for them.
 template <class Tree, class Case>
 void check_subset_is_a_smaller_model() {
