@@ -79,7 +79,7 @@ public:
                   slices(weight, run.channel, run.channel + run.count), T(0),
                   slices(d_patches, run.token, run.token + run.count));
       require_shape("Tokenizer::backward", "d_pixels", d_pixels, extents_of(image.pixels));
-      Kokkos::deep_copy(workspace.exec(), d_pixels, typename DPixels::value_type(0));
+      clear_pixels(workspace.exec(), d_pixels);
       ops::scatter_patches(workspace.exec(), d_patches,
                            as_patches(plan, Image<DPixels>{d_pixels, {}, image.positions}));
     }
@@ -117,6 +117,18 @@ public:
         KOKKOS_LAMBDA(std::size_t row, std::size_t j) {
           std::size_t const c = channels(row / N);
           tokens(row / N, row % N, j) += bias(c, j) + embedding(c, j);
+        });
+  }
+
+  // Kokkos 3.4 cannot fill a strided view of four axes
+  template <class DPixels>
+  static void clear_pixels(ExecutionSpace const& exec, DPixels const& d_pixels) {
+    std::size_t const C = d_pixels.extent(1);
+    std::size_t const W = d_pixels.extent(3);
+    for_each_element(
+        exec, "dchag::channels::tokenizer_clear_pixels", d_pixels.extent(0) * C, d_pixels.extent(2) * W,
+        KOKKOS_LAMBDA(std::size_t plane, std::size_t pixel) {
+          d_pixels(plane / C, plane % C, pixel / W, pixel % W) = typename DPixels::value_type(0);
         });
   }
 
