@@ -26,9 +26,9 @@ concept AggregationModule = HasParameters<M> &&
     requires(M& reducer, Workspace<ExecutionSpace>& workspace, typename M::Context& context,
              Tensor<ExecutionSpace, T, 3> const& tokens, Tensor<ExecutionSpace, std::size_t, 1> const& members,
              Tensor<ExecutionSpace, T, 2> const& y, Range wanted) {
-  module.forward(workspace, context, tokens, members, y);
-  module.backward(workspace, context, tokens, members, y, wanted, tokens);
-  module.backward(workspace, context, tokens, members, y, wanted, no_gradient);
+  reducer.forward(workspace, context, tokens, members, y);
+  reducer.backward(workspace, context, tokens, members, y, wanted, tokens);
+  reducer.backward(workspace, context, tokens, members, y, wanted, no_gradient);
 };
 
 } // namespace dchag

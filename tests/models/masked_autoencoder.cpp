@@ -1,0 +1,220 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include <dchag/channels/distributed_aggregator.hpp>
+#include <dchag/comm/collectives.hpp>
+#include <dchag/models/masked_autoencoder.hpp>
+#include <dchag/train/adamw.hpp>
+#include <dchag/train/clipping.hpp>
+
+#include <doctest/doctest.h>
+
+#include <support/allocations.hpp>
+#include <support/gradient_check.hpp>
+#include <support/parameters.hpp>
+#include <support/spaces.hpp>
+
+using namespace dchag;
+using namespace dchag::test;
+
+namespace {
+
+constexpr std::size_t channels = 13, groups = 12, height = 6, width = 8, patch = 2, positions = 12;
+
+/// A small model at work on random images of which each rank has its own planes.
+template <class Space, class T>
+class Trial {
+public:
+  using Aggregator = DistributedAggregator<Space, T, Tree<CrossAttention>>;
+  using Model = MaskedAutoencoder<Aggregator>;
+  using Mask = typename Model::Mask;
+
+  explicit Trial(comm::Communicator const& communicator, std::size_t samples = 2)
+      : m_communicator(communicator),
+        m_model(m_exec,
+                Aggregator(m_exec, communicator,
+                           {.channels = channels, .groups = groups, .patch = patch, .width = 8, .heads = 2, .seed = 5}),
+                {.height = height,
+                 .width = width,
+                 .depth = 2,
+                 .heads = 2,
+                 .decoder_features = 6,
+                 .decoder_depth = 1,
+                 .decoder_heads = 3,
+                 .mlp_ratio = 2}),
+        m_image(random_tensor<T>(m_exec, 1, "image", {samples, channels, height, width})) {
+    m_mask.draw(m_exec, samples, positions, 0.75, Mask::Loss::hidden, 1, 0);
+  }
+
+  Model& model() { return m_model; }
+  auto const& image() const { return m_image; }
+  auto const& mask() const { return m_mask; }
+
+  double loss() {
+    m_model.forward(m_workspace, m_context, own(), m_mask);
+    return m_model.loss(m_exec, m_context, m_image, m_mask);
+  }
+  std::vector<double> prediction() {
+    loss();
+    return flat(m_context.prediction);
+  }
+  double step() {
+    m_model.forward(m_workspace, m_context, own(), m_mask);
+    return m_model.backward(m_workspace, m_context, own(), m_image, m_mask);
+  }
+  double train(AdamW<Space, T>& optimizer, std::uint64_t draw) {
+    m_mask.draw(m_exec, m_image.extent(0), positions, 0.75, Mask::Loss::hidden, 1, draw);
+    clear_gradients(m_exec, m_model);
+    double const error = step();
+    clip_gradients(m_exec, m_model, 1.0,
+                   [&](double sum) { return comm::all_reduce(m_communicator, sum, comm::Reduce::sum); });
+    optimizer.step(m_exec, m_model, 1e-3);
+    m_exec.fence();
+    return error;
+  }
+  Space const& exec() const { return m_exec; }
+
+private:
+  auto own() const {
+    auto const own = m_model.aggregator().own_channels();
+    return Image{Kokkos::subview(m_image, Kokkos::ALL, std::pair(own.begin, own.end), Kokkos::ALL, Kokkos::ALL)};
+  }
+
+  Space m_exec;
+  comm::Communicator const& m_communicator;
+  Workspace<Space> m_workspace{m_exec};
+  Model m_model;
+  typename Model::Context m_context;
+  Mask m_mask;
+  Tensor<Space, T, 4> m_image;
+};
+
+} // namespace
+
+TEST_CASE_TEMPLATE("on P ranks loss and gradients are those of one", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using T = typename Case::T;
+  auto const self = comm::Communicator::self();
+  comm::Communicator const world(MPI_COMM_WORLD);
+  Trial<Space, T> one(self);
+  Trial<Space, T> all(world);
+  CHECK(worst_error(values_of(all.model()), part_of(values_of(one.model()), all.model())) == 0); // bit for bit
+  randomize(one.model());
+  randomize(all.model());
+  double const expected = one.step();
+  double const found = all.step();
+  auto const error = worst_error(gradients_of(all.model()), part_of(gradients_of(one.model()), all.model()));
+  CHECK(std::fabs(found - expected) <= tolerance<T>(1e-5, 1e-12) * expected);
+  CHECK(error < tolerance<T>(1e-4, 1e-11));
+}
+
+TEST_CASE("every gradient of the whole model equals finite differences") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  auto const self = comm::Communicator::self();
+  Trial<Space, double> trial(self);
+  randomize(trial.model());
+  trial.step();
+  auto const gradients = gradients_of(trial.model());
+  trial.model().for_each_parameter([&](auto& parameter) {
+    CAPTURE(parameter.name());
+    auto const x = flat(parameter.values());
+    auto gradient = gradients.at(parameter.name());
+    // where a gradient is zero by symmetry, a slope of one gives the relative error a meaning
+    for (double& g : gradient) g += 1;
+    auto const loss = [&](std::vector<double> const& values) {
+      assign(parameter.values(), values);
+      double sum = trial.loss();
+      for (double value : values) sum += value;
+      return sum;
+    };
+    CHECK(gradient_error(loss, x, gradient, 1e-4) < 1e-6);
+    assign(parameter.values(), x);
+  });
+}
+
+TEST_CASE_TEMPLATE("the loss is the mean over hidden pixels of all channels", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using T = typename Case::T;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  Trial<Space, T> trial(world);
+  double const loss = trial.loss();
+  auto const prediction = trial.prediction(); // (B, L, C s)
+  auto const image = flat(trial.image());     // (B, C, H, W)
+  auto const weight = flat(trial.mask().weight());
+  double sum = 0, count = 0;
+  for (std::size_t b = 0; b < 2; ++b)
+    for (std::size_t c = 0; c < channels; ++c)
+      for (std::size_t y = 0; y < height; ++y)
+        for (std::size_t x = 0; x < width; ++x) {
+          std::size_t const n = b * positions + y / patch * (width / patch) + x / patch;
+          std::size_t const k = y % patch * patch + x % patch;
+          double const difference =
+              prediction[(n * channels + c) * patch * patch + k] - image[((b * channels + c) * height + y) * width + x];
+          sum += weight[n] * difference * difference;
+          count += weight[n];
+        }
+  CHECK(std::fabs(loss - sum / count) <= tolerance<T>(1e-5, 1e-12) * loss);
+}
+
+TEST_CASE("hidden pixels are never seen, visible ones of every channel are") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  Trial<Space, double> trial(world, 1);
+  randomize(trial.model());
+  auto const before = trial.prediction();
+  auto const pixels = flat(trial.image());
+  auto const weight = flat(trial.mask().weight());
+  for (std::size_t c = 0; c < channels; ++c) {
+    bool hidden_changes = false;
+    bool visible_changes = true;
+    for (std::size_t y = 0; y < height; y += patch)
+      for (std::size_t x = 0; x < width; x += patch) {
+        auto changed = pixels;
+        changed[(c * height + y) * width + x] += 1;
+        assign(trial.image(), changed);
+        bool const differs = trial.prediction() != before;
+        if (weight[y / patch * (width / patch) + x / patch] == 1)
+          hidden_changes = hidden_changes || differs;
+        else
+          visible_changes = visible_changes && differs;
+      }
+    CAPTURE(c);
+    CHECK_FALSE(hidden_changes);
+    CHECK(visible_changes);
+  }
+}
+
+TEST_CASE_TEMPLATE("training lowers the loss and allocates nothing after the first steps", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using T = typename Case::T;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  Trial<Space, T> trial(world);
+  AdamW<Space, T> optimizer(trial.exec(), trial.model());
+  double const first = trial.train(optimizer, 0);
+  trial.train(optimizer, 1);
+  AllocationCounter const counter;
+  double last = 0;
+  for (std::uint64_t draw = 2; draw < 30; ++draw) last = trial.train(optimizer, draw);
+  auto const allocations = counter.number();
+  CHECK(allocations == 0);
+  CHECK(last < first);
+}
+
+TEST_CASE("sizes that do not fit are refused on every rank") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  using Trial = Trial<Space, double>;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  auto const aggregator = [&] {
+    return typename Trial::Aggregator(Space(), world,
+                                      {.channels = channels, .groups = groups, .patch = 4, .width = 8, .heads = 2});
+  };
+  CHECK_THROWS_WITH_AS(typename Trial::Model(Space(), aggregator(), {.height = 6, .width = 8, .depth = 1, .heads = 2}),
+                       "MaskedAutoencoder: images of 6 x 8 pixels, expected multiples of the patch edge p = 4",
+                       ShapeError);
+  Trial trial(world, 2);
+  Workspace<Space> workspace;
+  typename Trial::Model::Context context;
+  Tensor<Space, double, 4> const other("other", 3, channels, height, width);
+  CHECK_THROWS_WITH_AS(trial.model().forward(workspace, context, Image{other}, trial.mask()),
+                       "MaskedAutoencoder::forward: mask of 2 samples with 12 positions, expected B = 3 with L = 12",
+                       ShapeError);
+}
