@@ -83,6 +83,7 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
   auto const image = random_tensor<T>(exec, 1, "image", {B, M, 2 * p, 3 * p});
   auto const pixels = random_tensor<T>(exec, 1, "pixels", {M, N, p * p});
   auto const prediction = random_tensor<T>(exec, 1, "prediction", {N, M * p * p});
+  auto const per_head = random_tensor<T>(exec, 1, "per_head", {N, heads});
   auto const index = index_tensor(exec, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 99});
   auto const rows = index_tensor(exec, {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
   ops::Patches<Tensor<Space, T, 4>, typename Space::memory_space> const patches{image, p, {}, {}};
@@ -114,7 +115,7 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
   ops::attention_backward(exec, heads, sequence, sequence, sequence, sequence, sums, sequence, delta, as_sequence(x),
                           as_sequence(y), as_sequence(z));
   ops::attention_pooling_forward(exec, heads, vector, tokens, tokens, weights, x);
-  ops::attention_pooling_backward(exec, heads, vector, tokens, tokens, weights, x, tokens, tokens, y);
+  ops::attention_pooling_backward(exec, heads, vector, tokens, tokens, weights, x, z, per_head, tokens, tokens, y);
   ops::gather_patches(exec, patches, pixels);
   ops::scatter_patches(exec, pixels, patches);
   ops::patch_mse(exec, patches, prediction, weight, prediction);

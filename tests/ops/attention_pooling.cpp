@@ -21,7 +21,7 @@ struct Pooling {
         d_q(filled_tensor<T>(exec, {D}, 0)), ku(random_tensor<T>(exec, 1, "ku", {M, N, 2 * D})),
         d_ku(filled_tensor<T>(exec, {M, N, 2 * D}, nan_value)), a(filled_tensor<T>(exec, {N, heads, M}, nan_value)),
         o(filled_tensor<T>(exec, {N, D}, nan_value)), d_o(random_tensor<T>(exec, 1, "d_o", {N, D})),
-        d_q_rows(filled_tensor<T>(exec, {N, D}, nan_value)) {}
+        d_q_rows(filled_tensor<T>(exec, {N, D}, nan_value)), delta(filled_tensor<T>(exec, {N, heads}, nan_value)) {}
 
   template <class View>
   auto part(View const& view, std::size_t index) const {
@@ -32,8 +32,8 @@ struct Pooling {
     exec.fence();
   }
   void backward() const {
-    ops::attention_pooling_backward(exec, heads, q, part(ku, 0), part(ku, 1), a, d_o, part(d_ku, 0), part(d_ku, 1),
-                                    d_q_rows);
+    ops::attention_pooling_backward(exec, heads, q, part(ku, 0), part(ku, 1), a, o, d_o, delta, part(d_ku, 0),
+                                    part(d_ku, 1), d_q_rows);
     ops::add_column_sums(exec, d_q_rows, d_q);
     exec.fence();
   }
@@ -57,7 +57,7 @@ struct Pooling {
   std::size_t M, N, heads, D;
   Tensor<Space, T, 1> q, d_q;
   Tensor<Space, T, 3> ku, d_ku, a;
-  Tensor<Space, T, 2> o, d_o, d_q_rows;
+  Tensor<Space, T, 2> o, d_o, d_q_rows, delta;
 };
 
 } // namespace
@@ -148,6 +148,7 @@ TEST_CASE_TEMPLATE("attention pooling: wrong shapes are errors", Case, DCHAG_TES
   auto const bad_q = filled_tensor<T>(exec, {5}, 1);
   auto const bad_x = filled_tensor<T>(exec, {3, 5, 4}, 1);
   auto const bad_o = filled_tensor<T>(exec, {6, 5}, 1);
+  auto const delta = filled_tensor<T>(exec, {o.extent(0), heads}, 1);
   CHECK_THROWS_WITH_AS(ops::attention_pooling_forward(exec, 4, q, x, x, a, o),
                        "attention_pooling_forward: width D = 6 is not a multiple of heads = 4", ShapeError);
   CHECK_THROWS_WITH_AS(ops::attention_pooling_forward(exec, heads, q, none, none, a, o),
@@ -157,9 +158,12 @@ TEST_CASE_TEMPLATE("attention pooling: wrong shapes are errors", Case, DCHAG_TES
   CHECK_THROWS_AS(ops::attention_pooling_forward(exec, heads, q, x, bad_x, a, o), ShapeError);
   CHECK_THROWS_AS(ops::attention_pooling_forward(exec, heads, q, x, x, x, o), ShapeError);
   CHECK_THROWS_AS(ops::attention_pooling_forward(exec, heads, q, x, x, a, bad_o), ShapeError);
-  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, x, o, x, x, o), ShapeError);
-  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, bad_o, x, x, o), ShapeError);
-  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, bad_x, x, o), ShapeError);
-  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, x, bad_x, o), ShapeError);
-  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, x, x, bad_o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, x, o, o, delta, x, x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, 4, q, x, x, a, o, o, delta, x, x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, bad_o, o, delta, x, x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, o, bad_o, x, x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, bad_o, delta, x, x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, o, delta, bad_x, x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, o, delta, x, bad_x, o), ShapeError);
+  CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, o, delta, x, x, bad_o), ShapeError);
 }

@@ -70,12 +70,13 @@ public:
     auto const d_pooled = frame.template take<T, 2>({N, D});
     auto const d_keys = frame.template take<T, 3>({M, N, D});
     auto const d_values = frame.template take<T, 3>({M, N, D});
+    auto const delta = frame.template take<T, 2>({N, m_config.heads});
     auto const d_query_rows = frame.template take<T, 2>({N, D});
     auto const d_query = frame.template take<T, 2>({1, D}); // of the projected query
     NoContext const none;
     m_out.backward(workspace, none, context.pooled, d_y, d_pooled);
     ops::attention_pooling_backward(exec, m_config.heads, reshape<1>(context.query, {D}), context.keys, context.values,
-                                    context.weights, d_pooled, d_keys, d_values, d_query_rows);
+                                    context.weights, context.pooled, d_pooled, delta, d_keys, d_values, d_query_rows);
     Kokkos::deep_copy(exec, d_query, T(0));
     ops::add_column_sums(exec, d_query_rows, reshape<1>(d_query, {D}));
     // the query is a parameter: its gradient is added to, where a layer overwrites the gradient of its input

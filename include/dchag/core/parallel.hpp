@@ -30,10 +30,10 @@ public:
     std::size_t i = 0;
     for (; i + width <= count; i += width)
       for (std::size_t k = 0; k < width; ++k) lanes[k] += f(i + k);
-    T total{};
-    for (; i < count; ++i) total += f(i);
-    for (std::size_t k = 0; k < width; ++k) total += lanes[k];
-    return total;
+    for (std::size_t k = 0; i < count; ++i, ++k) lanes[k] += f(i);
+    for (std::size_t half = width / 2; half > 0; half /= 2) // in pairs: the chain of dependent sums is short
+      for (std::size_t k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+    return lanes[0];
   }
 
   template <class T, class F>
@@ -43,10 +43,10 @@ public:
     std::size_t i = 0;
     for (; i + width <= count; i += width)
       for (std::size_t k = 0; k < width; ++k) lanes[k] = math::max<T>(lanes[k], f(i + k));
-    T largest = lanes[0];
-    for (; i < count; ++i) largest = math::max<T>(largest, f(i));
-    for (std::size_t k = 1; k < width; ++k) largest = math::max<T>(largest, lanes[k]);
-    return largest;
+    for (std::size_t k = 0; i < count; ++i, ++k) lanes[k] = math::max<T>(lanes[k], f(i));
+    for (std::size_t half = width / 2; half > 0; half /= 2)
+      for (std::size_t k = 0; k < half; ++k) lanes[k] = math::max<T>(lanes[k], lanes[k + half]);
+    return lanes[0];
   }
 
   template <class F>
@@ -103,6 +103,15 @@ struct DeviceTeamLaunch {
   }
 };
 
+template <class ExecutionSpace, class F>
+struct DeviceTeamSum {
+  F f;
+  KOKKOS_FUNCTION void operator()(typename Team<ExecutionSpace>::Member const& member, double& sum) const {
+    double const value = f(Team<ExecutionSpace>(member), static_cast<std::size_t>(member.league_rank()));
+    Kokkos::single(Kokkos::PerTeam(member), [&] { sum += value; });
+  }
+};
+
 template <class ExecutionSpace, class T, std::size_t Count, class F>
 struct DeviceScratchTeamLaunch {
   F f;
@@ -133,7 +142,23 @@ void for_each_team(ExecutionSpace const& exec, std::string const& label, std::si
   }
 }
 
-/// As above, with an array of `Count` numbers of type T for each team's own use: F takes (team, index, T*).
+/// The sum over i < count of what f(team, i) returns, the same on every thread of the team. Waits for the result.
+template <KokkosExecutionSpace ExecutionSpace, class F>
+double sum_over_teams(ExecutionSpace const& exec, std::string const& label, std::size_t count, F const& f) {
+  double total = 0;
+  if (count == 0) return total;
+  if constexpr (runs_on_host<ExecutionSpace>) {
+    Kokkos::parallel_reduce(
+        label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count),
+        [f](std::size_t i, double& sum) { sum += f(Team<ExecutionSpace>(), i); }, total);
+  } else {
+    Kokkos::parallel_reduce(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, static_cast<int>(count), 128),
+                            detail::DeviceTeamSum<ExecutionSpace, F>{f}, total);
+  }
+  return total;
+}
+
+/// As `for_each_team`, with an array of `Count` numbers of type T for each team's own use: F takes (team, index, T*).
 template <class T, std::size_t Count, KokkosExecutionSpace ExecutionSpace, class F>
 void for_each_team_with_scratch(ExecutionSpace const& exec, std::string const& label, std::size_t count, F const& f) {
   if (count == 0) return;

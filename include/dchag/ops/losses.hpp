@@ -7,6 +7,19 @@
 
 namespace dchag::ops {
 
+namespace detail {
+// A kernel may not ask whether a gradient is wanted where it would first capture it (nvcc), so these do.
+template <class Gradient, class T>
+KOKKOS_FUNCTION void write([[maybe_unused]] Gradient const& gradient, [[maybe_unused]] std::size_t n,
+                           [[maybe_unused]] std::size_t j, [[maybe_unused]] T value) {
+  if constexpr (is_wanted<Gradient>) gradient(n, j) = value;
+}
+template <class Worker, class Gradient>
+KOKKOS_FUNCTION void clear_row(Worker const& team, Gradient const& gradient, std::size_t n, std::size_t columns) {
+  if constexpr (is_wanted<Gradient>) team.for_each(columns, [&](std::size_t j) { gradient(n, j) = 0; });
+}
+} // namespace detail
+
 /// Mean squared error between a prediction by patches and an image, over the positions that count:
 ///
 ///     loss = sum over n, c, k of weight[n] (prediction[n, c s + k] - target(c, n, k))^2 / (C s sum over n of
@@ -33,36 +46,29 @@ double patch_mse(ExecutionSpace const& exec, Source const& target, Prediction co
   double const count = total_weight * static_cast<double>(C * s);
   require(total_weight > 0, "patch_mse: no position counts, the weights of all N = ", N, " positions sum to ",
           total_weight);
-  double loss = 0;
-  Kokkos::parallel_reduce(
-      "dchag::ops::patch_mse", Policy(exec, 0, N),
-      KOKKOS_LAMBDA(std::size_t n, double& sum) {
-        if (weight(n) == T(0)) return;
-        double squares = 0;
-        for (std::size_t c = 0; c < C; ++c) {
-          T partial = 0;
-          for (std::size_t k = 0; k < s; ++k) {
-            T const difference = prediction(n, c * s + k) - static_cast<T>(target(c, n, k));
-            partial += difference * difference;
-          }
-          squares += static_cast<double>(partial);
+  if constexpr (is_wanted<DPrediction>) require_shape("patch_mse", "d_prediction", d_prediction, {N, C * s});
+  using Worker = Team<ExecutionSpace>;
+  T const factor = static_cast<T>(2 / count);
+  double const squares = sum_over_teams(
+      exec, "dchag::ops::patch_mse", N, KOKKOS_LAMBDA(Worker const& team, std::size_t n) {
+        T const scaled = factor * weight(n);
+        if (weight(n) == T(0)) { // the prediction may be anything there
+          detail::clear_row(team, d_prediction, n, C * s);
+          return 0.0;
         }
-        sum += static_cast<double>(weight(n)) * squares;
-      },
-      loss);
-  if constexpr (is_wanted<DPrediction>) {
-    require_shape("patch_mse", "d_prediction", d_prediction, {N, C * s});
-    T const factor = static_cast<T>(2 / count);
-    for_each_element(
-        exec, "dchag::ops::patch_mse_gradient", N * C, s, KOKKOS_LAMBDA(std::size_t row, std::size_t k) {
-          std::size_t const n = row / C;
-          std::size_t const c = row % C;
-          T const scaled = factor * weight(n);
-          d_prediction(n, c * s + k) =
-              scaled == T(0) ? T(0) : scaled * (prediction(n, c * s + k) - static_cast<T>(target(c, n, k)));
+        auto const origin = target.origin(n);
+        double const sum = team.template sum<double>(C, [&](std::size_t c) {
+          T partial = 0;
+          target.for_each_pixel(c, origin, [&](std::size_t k, auto const& pixel) {
+            T const difference = prediction(n, c * s + k) - static_cast<T>(pixel);
+            partial += difference * difference;
+            detail::write(d_prediction, n, c * s + k, scaled * difference);
+          });
+          return static_cast<double>(partial);
         });
-  }
-  return loss / count;
+        return static_cast<double>(weight(n)) * sum;
+      });
+  return squares / count;
 }
 
 } // namespace dchag::ops

@@ -29,12 +29,28 @@ struct Patches {
   std::size_t count() const { return image.extent(0) * positions_per_sample(); }
   std::size_t pixels() const { return patch * patch; }
 
-  KOKKOS_FUNCTION typename ImageView::reference_type operator()(std::size_t c, std::size_t n, std::size_t k) const {
+  /// Sample, and upper left pixel, of the patch at position n: what it takes divisions to find.
+  struct Origin {
+    std::size_t sample, row, column;
+  };
+  KOKKOS_FUNCTION Origin origin(std::size_t n) const {
     std::size_t const b = n / positions_per_sample();
     std::size_t const kept = n % positions_per_sample();
     std::size_t const l = positions.data() ? positions(b, kept) : kept;
-    return image(b, planes.data() ? planes(c) : c, l / grid_columns() * patch + k / patch,
-                 l % grid_columns() * patch + k % patch);
+    return {b, l / grid_columns() * patch, l % grid_columns() * patch};
+  }
+  KOKKOS_FUNCTION std::size_t plane(std::size_t c) const { return planes.data() ? planes(c) : c; }
+  KOKKOS_FUNCTION typename ImageView::reference_type operator()(std::size_t c, std::size_t n, std::size_t k) const {
+    auto const [b, row, column] = origin(n);
+    return image(b, plane(c), row + k / patch, column + k % patch);
+  }
+
+  /// Calls f(k, pixel) for the pixels of a patch of channel c.
+  template <class F>
+  KOKKOS_FUNCTION void for_each_pixel(std::size_t c, Origin const& at, F const& f) const {
+    std::size_t const from = plane(c);
+    for (std::size_t y = 0; y < patch; ++y)
+      for (std::size_t x = 0; x < patch; ++x) f(y * patch + x, image(at.sample, from, at.row + y, at.column + x));
   }
 };
 
@@ -46,9 +62,15 @@ void gather_patches(ExecutionSpace const& exec, Source const& patches, Out const
   std::size_t const N = patches.count();
   std::size_t const s = patches.pixels();
   require_shape("gather_patches", "out", out, {patches.channels(), N, s});
-  for_each_element(
-      exec, "dchag::ops::gather_patches", patches.channels() * N, s,
-      KOKKOS_LAMBDA(std::size_t row, std::size_t k) { out(row / N, row % N, k) = patches(row / N, row % N, k); });
+  using Worker = Team<ExecutionSpace>;
+  std::size_t const C = patches.channels();
+  for_each_team(
+      exec, "dchag::ops::gather_patches", N, KOKKOS_LAMBDA(Worker const& team, std::size_t n) {
+        auto const origin = patches.origin(n);
+        team.for_each(C, [&](std::size_t c) {
+          patches.for_each_pixel(c, origin, [&](std::size_t k, auto const& pixel) { out(c, n, k) = pixel; });
+        });
+      });
 }
 
 /// The adjoint of `gather_patches`: d_patches(c, n, k) = d_tokens[c, n, k] for the pixels that were read. Patches do
@@ -60,9 +82,14 @@ void scatter_patches(ExecutionSpace const& exec, In const& d_tokens, Source cons
   std::size_t const N = d_patches.count();
   std::size_t const s = d_patches.pixels();
   require_shape("scatter_patches", "d_tokens", d_tokens, {d_patches.channels(), N, s});
-  for_each_element(
-      exec, "dchag::ops::scatter_patches", d_patches.channels() * N, s, KOKKOS_LAMBDA(std::size_t row, std::size_t k) {
-        d_patches(row / N, row % N, k) = d_tokens(row / N, row % N, k);
+  using Worker = Team<ExecutionSpace>;
+  std::size_t const C = d_patches.channels();
+  for_each_team(
+      exec, "dchag::ops::scatter_patches", N, KOKKOS_LAMBDA(Worker const& team, std::size_t n) {
+        auto const origin = d_patches.origin(n);
+        team.for_each(C, [&](std::size_t c) {
+          d_patches.for_each_pixel(c, origin, [&](std::size_t k, auto& pixel) { pixel = d_tokens(c, n, k); });
+        });
       });
 }
 
