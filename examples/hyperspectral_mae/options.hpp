@@ -15,12 +15,12 @@ enum class Precision { single, double_ };
 /// What a model is built from, besides the data it will see.
 struct ModelSettings {
   std::size_t channels = 0; ///< of the data
-  std::size_t crop = 24;    ///< edge of the square images, in pixels
+  std::size_t crop = 20;    ///< edge of the square images, in pixels
   std::size_t patch = 2;
-  std::size_t width = 96;
+  std::size_t width = 64;
   std::size_t heads = 4;
   std::size_t depth = 4;
-  std::size_t decoder_width = 96;
+  std::size_t decoder_width = 64;
   std::size_t decoder_depth = 2;
   std::size_t decoder_heads = 4;
   double mask_ratio = 0.75;
@@ -41,9 +41,9 @@ struct Options {
   std::vector<std::string> models{"c0@4"};
   ModelSettings model;
   std::size_t batch = 16;
-  std::size_t steps = 1500;
+  std::size_t steps = 3000;
   std::size_t warmup = 100;
-  double learning_rate = 1e-3;
+  double learning_rate = 2e-3;
   bool augment = true;
   std::size_t evaluations = 25;
   std::filesystem::path out = "out";

@@ -1,25 +1,36 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
-#include <dchag/core/parallel.hpp>
-#include <dchag/core/tensor.hpp>
+#include <dchag/dchag.hpp>
 
+#include <cmath>
 #include <cstdio>
 
-// What a user of the library does first, from outside: prints "sum 66, expected 66".
+// What a user of the library does first, from outside: aggregates 10 channels, once alone and once in 2 groups, and
+// prints "a token of 8 features, 0 of 120 values are not finite" twice.
+using Space = Kokkos::DefaultExecutionSpace;
+
+template <class Aggregator>
+bool works(Aggregator& aggregator) {
+  dchag::Workspace<Space> workspace;
+  typename Aggregator::Context context;
+  Kokkos::View<float****, Space> const image("image", 5, 10, 2, 6); // (B, C, H, W)
+  dchag::Tensor<Space, float, 3> const tokens("tokens", 5, 3, 8);   // (B, L, D)
+  Kokkos::deep_copy(image, 1.0f);
+  aggregator.forward(workspace, context, image, tokens);
+  aggregator.backward(workspace, context, image, tokens, image);
+  auto const host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), tokens);
+  int bad = 0;
+  for (std::size_t i = 0; i < host.size(); ++i) bad += !std::isfinite(host.data()[i]);
+  std::printf("a token of %zu features, %d of %zu values are not finite\n", host.extent(2), bad, host.size());
+  return bad == 0 && host.data()[0] != 0;
+}
+
 int main(int argc, char** argv) {
+  dchag::comm::Session const session(argc, argv);
   Kokkos::ScopeGuard const kokkos(argc, argv);
-  Kokkos::DefaultExecutionSpace const exec;
-
-  auto const table = dchag::allocate<double>(exec, "table", dchag::Extents<2>{3, 4}); // (3, 4)
-  dchag::for_each_element(
-      exec, "consumer::fill", 3, 4, KOKKOS_LAMBDA(std::size_t row, std::size_t column) {
-        table(row, column) = static_cast<double>(4 * row + column);
-      });
-
-  auto const host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), table);
-  double sum = 0;
-  for (std::size_t row = 0; row < 3; ++row)
-    for (std::size_t column = 0; column < 4; ++column) sum += host(row, column);
-  std::printf("sum %g, expected 66\n", sum);
-  return sum == 66 ? 0 : 1;
+  dchag::comm::Communicator const world(MPI_COMM_WORLD);
+  dchag::ChannelAggregator<Space, float> alone(Space(), {.channels = 10, .patch = 2, .width = 8, .heads = 2});
+  dchag::DistributedAggregator<Space, float, dchag::Tree<dchag::Linear, 2>> grouped(
+      Space(), world, {.channels = 10, .groups = 2, .patch = 2, .width = 8, .heads = 2});
+  return works(alone) && works(grouped) ? 0 : 1;
 }
