@@ -37,10 +37,16 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   bool const go_on =
       dchag::comm::collectively(communicator, [&] { return parse(argc, argv, speaks, options, exit_code); });
   if (!go_on) return exit_code;
+  dchag::comm::require_same(communicator, "hyperspectral_mae", settings(options));
   catch_signals();
 
   // Every rank reads the same files: what fails on one fails on all.
   auto const data = dchag::comm::collectively(communicator, [&] { return load(options); });
+  double checksum = 0; // the files may be a node's own
+  for (std::size_t c = 0; c < data.channels(); ++c)
+    checksum += static_cast<double>(c + 1) * (data.mean()[c] + data.deviation()[c]);
+  dchag::comm::require_same(communicator, "hyperspectral_mae",
+                            {{"bands of the data", data.channels()}, {"checksum of the data", checksum}});
   options.model.channels = data.channels();
   auto const evaluation = dchag::comm::collectively(communicator, [&] { return make_evaluation(data, options); });
   if (speaks) {

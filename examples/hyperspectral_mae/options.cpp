@@ -87,4 +87,37 @@ bool parse(int argc, char** argv, bool print, Options& options, int& exit_code) 
   return true;
 }
 
+std::vector<dchag::comm::Setting> settings(Options const& options) {
+  auto const& model = options.model;
+  std::string models, data;
+  for (auto const& name : options.models) models += name + ' ';
+  for (auto const& path : options.data) data += path.string() + ' ';
+  return {{"--data", data},
+          {"--bands", options.scene_bands},
+          {"--test-count", options.test_count},
+          {"--model", models},
+          {"--crop", model.crop},
+          {"--patch", model.patch},
+          {"--width", model.width},
+          {"--heads", model.heads},
+          {"--depth", model.depth},
+          {"--decoder-width", model.decoder_width},
+          {"--decoder-depth", model.decoder_depth},
+          {"--decoder-heads", model.decoder_heads},
+          {"--mask", model.mask_ratio},
+          {"--loss-everywhere", model.loss_everywhere},
+          {"--precision", static_cast<int>(model.precision)},
+          {"--no-augment", !options.augment},
+          {"--steps", options.steps},
+          {"--batch", options.batch},
+          {"--rate", options.learning_rate},
+          {"--warmup", options.warmup},
+          {"--decay", model.weight_decay},
+          {"--beta1", model.beta1},
+          {"--beta2", model.beta2},
+          {"--clip", model.clip},
+          {"--seed", model.seed},
+          {"--evaluations", options.evaluations}};
+}
+
 } // namespace hyperspectral

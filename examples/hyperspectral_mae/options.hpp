@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/comm/agree.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -53,5 +55,8 @@ struct Options {
 /// Throws: dchag::Error for values out of range. Ends the program for --help and for what CLI11 refuses, printing on
 /// rank 0 only; `exit_code` is then set and false returned.
 bool parse(int argc, char** argv, bool print, Options& options, int& exit_code);
+
+/// What must be the same on every rank, by the names of the command line.
+std::vector<dchag::comm::Setting> settings(Options const& options);
 
 } // namespace hyperspectral

@@ -58,18 +58,18 @@ public:
   bool update(ExecutionSpace const& exec, std::span<std::size_t const> channels, std::size_t model_channels,
               Range own) {
     if (m_made && std::ranges::equal(channels, m_channels)) return false;
-    if (channels.empty())
-      m_present = present_channels(model_channels);
-    else
-      require_channels("Image", channels, model_channels);
+    if (!channels.empty()) require_channels("Image", channels, model_channels);
     m_channels.assign(channels.begin(), channels.end());
-    if (!channels.empty()) m_present = m_channels;
+    m_present = m_channels;
+    if (channels.empty()) { // all
+      m_present.resize(model_channels);
+      std::iota(m_present.begin(), m_present.end(), std::size_t{0});
+    }
 
-    std::vector<std::size_t> planes; // those of this rank
     m_own.clear();
     for (auto c : m_present)
       if (own.contains(c)) m_own.push_back(c - own.begin);
-    planes.resize(m_own.size());
+    std::vector<std::size_t> planes(m_own.size()); // of this rank, in the order of their channels
     std::iota(planes.begin(), planes.end(), std::size_t{0});
     std::ranges::sort(planes, {}, [&](std::size_t plane) { return m_own[plane]; });
     std::ranges::sort(m_own);
@@ -105,12 +105,6 @@ public:
   }
 
 private:
-  static std::vector<std::size_t> present_channels(std::size_t count) {
-    std::vector<std::size_t> all(count);
-    std::iota(all.begin(), all.end(), std::size_t{0});
-    return all;
-  }
-
   bool m_made = false;
   std::vector<std::size_t> m_channels; // the list as it was given
   std::vector<std::size_t> m_present;
