@@ -83,7 +83,9 @@ void check_subset_is_a_smaller_model() {
 
   double const rounding = tolerance<T>(1e-6, 1e-14);
   CHECK(relative_error(found.y, expected.y) < rounding);
-  for (auto const& [name, gradients] : found.d_weights) {
+  for (auto const& entry : found.d_weights) {
+    auto const& name = entry.first;
+    auto const& gradients = entry.second;
     CAPTURE(name);
     auto const& expected_gradients = expected.d_weights.at(name);
     if (!is_of_channels(name)) {
@@ -215,7 +217,7 @@ TEST_CASE_TEMPLATE("ChannelAggregator: a context serves one list of channels aft
     std::size_t const planes = list.empty() ? 5 : list.size();
     auto const pixels = random_tensor<T>(exec, 6, "image", {1, planes, 4, 2});
     auto const d_pixels = filled_tensor<T>(exec, {1, planes, 4, 2}, 0);
-    auto const found = step_of(workspace, aggregator, context, Image(pixels, std::span(list)), 2, d_pixels);
+    auto const found = step_of(workspace, aggregator, context, Image{pixels, std::span(list)}, 2, d_pixels);
     auto const expected = step_of(workspace, aggregator, pixels, {.channels = list});
     CHECK(relative_error(found.y, expected.y) == 0);
     CHECK(worst_error(found.d_weights, expected.d_weights) == 0);
@@ -239,10 +241,10 @@ TEST_CASE_TEMPLATE("ChannelAggregator: samples do not see each other", Case, DCH
   std::size_t const row = before.size() / 3; // of one sample in the output
 
   auto turned = pixels; // samples 0 1 2 -> 2 0 1
-  std::ranges::rotate(turned, turned.begin() + static_cast<std::ptrdiff_t>(2 * sample));
+  std::rotate(turned.begin(), turned.begin() + static_cast<std::ptrdiff_t>(2 * sample), turned.end());
   assign(image, turned);
   auto expected = before;
-  std::ranges::rotate(expected, expected.begin() + static_cast<std::ptrdiff_t>(2 * row));
+  std::rotate(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(2 * row), expected.end());
   CHECK(relative_error(step_of(workspace, aggregator, image).y, expected) == 0);
 
   auto changed = pixels;
@@ -282,11 +284,11 @@ TEST_CASE("ChannelAggregator: says what does not fit") {
   CHECK(forward(Pixels("image", 0, 3, 4, 6)) != "");
   CHECK(forward(Pixels("image", 1, 3, 0, 6)) != "");
   CHECK(forward(Pixels("image", 2, 3, 4, 6)) == "ChannelAggregator::forward: y is (1, 6, 8), expected (2, 6, 8)");
-  CHECK(forward(Image(Pixels("image", 1, 2, 4, 6), std::span(list))) ==
+  CHECK(forward(Image{Pixels("image", 1, 2, 4, 6), std::span(list)}) ==
         "Image: plane 1 is channel 3, expected less than C = 3");
-  CHECK(forward(Image(Pixels("image", 1, 3, 4, 6), std::span(twice))) ==
+  CHECK(forward(Image{Pixels("image", 1, 3, 4, 6), std::span(twice)}) ==
         "Image: channel 2 comes twice, the second time as plane 2");
-  CHECK(forward(Image(Pixels("image", 1, 2, 4, 6), std::span(list).first(1))) ==
+  CHECK(forward(Image{Pixels("image", 1, 2, 4, 6), std::span(list).first(1)}) ==
         "Tokenizer::forward: image has C = 2, expected C = 1");
   Image<Pixels> const positions{Pixels("image", 1, 3, 4, 6), {}, Tensor<Space, std::size_t, 2>("positions", 2, 6)};
   CHECK(forward(positions) == "Tokenizer::forward: positions for 2 samples, expected B = 1");

@@ -185,7 +185,7 @@ TEST_CASE("DistributedAggregator::check: what does not fit on one rank is refuse
   auto const positions = check(Pixels("image", 2, own, 4, odd ? 4 : 6));
   std::size_t const list[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   std::size_t const other[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 11};
-  auto const lists = check(Image(Pixels("image", 2, own, 4, 6), std::span(odd ? other : list)));
+  auto const lists = check(Image{Pixels("image", 2, own, 4, 6), std::span(odd ? other : list)});
   auto const again = check(Pixels("image", 2, own, 4, 6));
   CHECK(again == "");
   if (last == 0) return;

@@ -89,7 +89,7 @@ struct CrossAttention {
     auto const d_query =
         linear_backward({{1, m.width}, m.weight(name + ".query")}, m.matrix(name + ".q"), {{1, m.width}, d.d_q.values});
     m.add_gradients(name + ".q", d_query);
-    for (std::size_t j = 0; j < m.width; ++j) m.gradient(name + ".query")[j] += d_query.d_x(0, j);
+    for (std::size_t j = 0; j < m.width; ++j) m.gradient(name + ".query")[j] += d_query.d_x.values[j];
     auto const through_k = linear_backward(rows(x), m.matrix(name + ".k"), rows(d.d_k));
     auto const through_v = linear_backward(rows(x), m.matrix(name + ".v"), rows(d.d_u));
     m.add_gradients(name + ".k", through_k);
