@@ -193,7 +193,7 @@ private:
 
   static std::string list_text(std::span<std::size_t const> list) {
     std::string text;
-    for (auto i : list) text += (text.empty() ? "" : " ") + std::to_string(i);
+    for (auto i : list) text.append(text.empty() ? "" : " ").append(std::to_string(i));
     return text.empty() ? "all" : text;
   }
 

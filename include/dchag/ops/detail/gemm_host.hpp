@@ -28,6 +28,32 @@
 
 namespace dchag::ops::detail {
 
+template <class T>
+void eigen_gemm(Op op_a, Op op_b, std::size_t m, std::size_t n, std::size_t k, T alpha, T const* a, std::size_t lda,
+                T const* b, std::size_t ldb, T beta, T* c, std::size_t ldc) {
+  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using In = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
+  using Out = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
+  auto const index = [](std::size_t x) { return static_cast<Eigen::Index>(x); };
+  In const a_stored(a, index(op_a == Op::none ? m : k), index(op_a == Op::none ? k : m),
+                    Eigen::OuterStride<>(index(lda)));
+  In const b_stored(b, index(op_b == Op::none ? k : n), index(op_b == Op::none ? n : k),
+                    Eigen::OuterStride<>(index(ldb)));
+  Out out(c, index(m), index(n), Eigen::OuterStride<>(index(ldc)));
+  if (beta == T(0))
+    out.setZero();
+  else if (beta != T(1))
+    out *= beta;
+  if (op_a == Op::none && op_b == Op::none)
+    out.noalias() += alpha * a_stored * b_stored;
+  else if (op_a == Op::none)
+    out.noalias() += alpha * a_stored * b_stored.transpose();
+  else if (op_b == Op::none)
+    out.noalias() += alpha * a_stored.transpose() * b_stored;
+  else
+    out.noalias() += alpha * a_stored.transpose() * b_stored.transpose();
+}
+
 /// c (m, n) = alpha op(a) op(b) + beta c on the calling thread.
 template <class T>
 void serial_gemm(Op op_a, Op op_b, std::size_t m, std::size_t n, std::size_t k, T alpha, T const* a, std::size_t lda,
@@ -57,27 +83,16 @@ void serial_gemm(Op op_a, Op op_b, std::size_t m, std::size_t n, std::size_t k, 
     return;
   }
 #endif
-  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using In = Eigen::Map<Matrix const, 0, Eigen::OuterStride<>>;
-  using Out = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
-  auto const index = [](std::size_t x) { return static_cast<Eigen::Index>(x); };
-  In const a_stored(a, index(op_a == Op::none ? m : k), index(op_a == Op::none ? k : m),
-                    Eigen::OuterStride<>(index(lda)));
-  In const b_stored(b, index(op_b == Op::none ? k : n), index(op_b == Op::none ? n : k),
-                    Eigen::OuterStride<>(index(ldb)));
-  Out out(c, index(m), index(n), Eigen::OuterStride<>(index(ldc)));
-  if (beta == T(0))
-    out.setZero();
-  else if (beta != T(1))
-    out *= beta;
-  if (op_a == Op::none && op_b == Op::none)
-    out.noalias() += alpha * a_stored * b_stored;
-  else if (op_a == Op::none)
-    out.noalias() += alpha * a_stored * b_stored.transpose();
-  else if (op_b == Op::none)
-    out.noalias() += alpha * a_stored.transpose() * b_stored;
-  else
-    out.noalias() += alpha * a_stored.transpose() * b_stored.transpose();
+  // Eigen clears C, then reads and writes it: with a short inner extent that takes most of the time, unless it happens
+  // to pieces of C that stay in a core's cache. With a long one it costs more to pack op(B) again for each piece.
+  constexpr std::size_t short_extent = 128;
+  constexpr std::size_t piece_bytes = 512 * 1024;
+  constexpr std::size_t unit = 16; // rows: what Eigen's kernel leaves over is slow
+  std::size_t const in_cache = piece_bytes / (n * sizeof(T)) / unit * unit;
+  std::size_t const rows = k <= short_extent ? std::max(4 * unit, in_cache) : m;
+  for (std::size_t begin = 0; begin < m; begin += rows)
+    eigen_gemm(op_a, op_b, std::min(rows, m - begin), n, k, alpha, a + begin * (op_a == Op::none ? lda : 1), lda, b,
+               ldb, beta, c + begin * ldc, ldc);
 }
 
 /// Spreads the batch, and blocks of rows or columns of each matrix, over the threads of the execution space: several

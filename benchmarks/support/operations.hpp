@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/channels/cross_attention.hpp>
+#include <dchag/channels/linear.hpp>
+#include <dchag/channels/tree.hpp>
+
+#include <algorithm>
+
+/// \file
+/// Useful operations, one multiplication and one addition counting two, of forward and backward together. Sums over
+/// rows, exponentials and whatever is linear in the tokens without a factor of M are left out.
+namespace dchag::bench {
+
+/// Tokens 2 N C s D, gradients of the weights as many.
+inline double tokenizer_forward(double N, double C, double s, double D) {
+  return 2 * N * C * s * D;
+}
+inline double tokenizer_backward(double N, double C, double s, double D) {
+  return 2 * N * C * s * D;
+}
+
+/// A module over M tokens of width D at N positions, forward and backward.
+template <class Layer>
+struct ModuleOperations;
+
+/// Materialized: keys and values 4 N M D^2, logits and weighted sum 4 N M D, output 2 N D^2; the backward pass twice
+/// that, for the gradients of the factors of each product.
+template <>
+struct ModuleOperations<CrossAttention> {
+  static double count(double N, double M, double D) { return 3 * (4 * N * M * D * D + 4 * N * M * D + 2 * N * D * D); }
+};
+/// Weighted sum 2 N M D, gradient of the weights 2 N M D, of the tokens N M D.
+template <>
+struct ModuleOperations<Linear> {
+  static double count(double N, double M, double D) { return 5 * N * M * D; }
+};
+
+/// A tree over so many inputs: each level reduces the outputs of the one below.
+template <class Policy>
+struct TreeOperations;
+template <class... Levels>
+struct TreeOperations<MixedTree<Levels...>> {
+  static double count(double N, std::size_t inputs, double D) {
+    double total = 0;
+    (add_level<Levels>(total, N, inputs, D), ...);
+    return total;
+  }
+
+private:
+  template <class Level>
+  static void add_level(double& total, double N, std::size_t& inputs, double D) {
+    std::size_t const groups = std::min(Level::groups, inputs);
+    for (std::size_t g = 0; g < groups; ++g)
+      total += ModuleOperations<typename Level::layer>::count(
+          N, static_cast<double>(even_part(inputs, groups, g).size()), D);
+    inputs = groups;
+  }
+};
+
+/// Encoder blocks over `samples` sequences of length L, width D, MLP ratio r: projections 8 D^2 and MLP 4 r D^2 a
+/// token, scores and weighted sum 4 L D a token; the backward pass twice that.
+inline double encoder_operations(double samples, double L, double D, double depth, double ratio = 4) {
+  return 3 * depth * samples * L * (8 * D * D + 4 * ratio * D * D + 4 * L * D);
+}
+
+/// A dense layer on N rows, forward and both gradients.
+inline double dense_operations(double N, double inputs, double outputs) {
+  return 6 * N * inputs * outputs;
+}
+
+} // namespace dchag::bench
