@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dchag/channels/channel_aggregator.hpp>
+#include <dchag/channels/detail/check_batch.hpp>
 #include <dchag/channels/detail/gathered.hpp>
-#include <dchag/comm/agree.hpp>
 
 namespace dchag {
 
@@ -76,15 +76,10 @@ public:
   template <class Input>
   void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
     auto const image = as_image(input);
-    std::size_t positions = 0;
-    comm::collectively(m_communicator, [&] {
+    detail::check_batch(m_communicator, "DistributedAggregator", image, [&] {
       prepare(exec, context, image);
-      positions = positions_of(context, image);
+      return positions_of(context, image);
     });
-    comm::require_same(m_communicator, "DistributedAggregator",
-                       {{"samples B", image.pixels.extent(0)},
-                        {"positions", positions},
-                        {"the list of channels", list_text(image.channels)}});
   }
 
   template <class Input>
@@ -189,12 +184,6 @@ private:
             ", expected C = ", context.plan.tokens(), " (", context.plan.present().size(), " of the channels ",
             m_config.channels, " over P = ", m_partition.ranks(), " ranks)");
     return m_tokenizer.positions(context.plan, image);
-  }
-
-  static std::string list_text(std::span<std::size_t const> list) {
-    std::string text;
-    for (auto i : list) text.append(text.empty() ? "" : " ").append(std::to_string(i));
-    return text.empty() ? "all" : text;
   }
 
   comm::Communicator const& m_communicator;

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dchag/channels/channel_aggregator.hpp>
+#include <dchag/channels/detail/check_batch.hpp>
 #include <dchag/channels/detail/gathered.hpp>
-#include <dchag/comm/agree.hpp>
 
 namespace dchag {
 
@@ -42,6 +42,17 @@ public:
 
   /// The channels whose planes this rank's image must bring.
   Range own_channels() const { return even_part(m_config.channels, ranks(), rank()); }
+
+  /// Throws the same error on every rank unless every rank's image fits the model and all bring the same batch.
+  /// Collective: two all-reduces of at most 16 bytes.
+  template <class Input>
+  void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
+    auto const image = as_image(input);
+    detail::check_batch(m_communicator, "DistributedTokenization", image, [&] {
+      prepare(exec, context, image);
+      return m_tokenizer.positions(context.plan, image);
+    });
+  }
 
   template <class Input>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input,

@@ -49,12 +49,13 @@ public:
     auto frame = workspace.frame();
     auto const patches = gathered_patches(workspace, frame, plan, image);
     auto const weight = m_weight.template value<3>();
+    // the offsets first, so that the products add to them and the tokens are swept once less
+    fill_offsets(workspace.exec(), plan.device_channels(), m_bias.template value<2>(), m_embedding.template value<2>(),
+                 tokens);
     for (auto const& run : plan.runs())
       ops::gemm(workspace.exec(), ops::Op::none, ops::Op::transpose, T(1),
                 slices(patches, run.token, run.token + run.count), slices(weight, run.channel, run.channel + run.count),
-                T(0), slices(tokens, run.token, run.token + run.count));
-    add_offsets(workspace.exec(), plan.device_channels(), m_bias.template value<2>(), m_embedding.template value<2>(),
-                tokens);
+                T(1), slices(tokens, run.token, run.token + run.count));
   }
 
   /// Shapes: d_tokens like tokens; d_pixels like image.pixels, or `no_gradient`.
@@ -109,14 +110,14 @@ public:
 
   // Kernels live in static functions: a device compiler wants their enclosing function to be public.
   template <class Index, class Bias, class Tokens>
-  static void add_offsets(ExecutionSpace const& exec, Index const& channels, Bias const& bias, Bias const& embedding,
-                          Tokens const& tokens) {
+  static void fill_offsets(ExecutionSpace const& exec, Index const& channels, Bias const& bias, Bias const& embedding,
+                           Tokens const& tokens) {
     std::size_t const N = tokens.extent(1);
     for_each_element(
         exec, "dchag::channels::tokenizer_offsets", tokens.extent(0) * N, tokens.extent(2),
         KOKKOS_LAMBDA(std::size_t row, std::size_t j) {
           std::size_t const c = channels(row / N);
-          tokens(row / N, row % N, j) += bias(c, j) + embedding(c, j);
+          tokens(row / N, row % N, j) = bias(c, j) + embedding(c, j);
         });
   }
 

@@ -37,6 +37,7 @@ struct Patches {
     std::size_t const b = n / positions_per_sample();
     std::size_t const kept = n % positions_per_sample();
     std::size_t const l = positions.data() ? positions(b, kept) : kept;
+    KOKKOS_ASSERT(l < image.extent(2) / patch * grid_columns());
     return {b, l / grid_columns() * patch, l % grid_columns() * patch};
   }
   KOKKOS_FUNCTION std::size_t plane(std::size_t c) const { return planes.data() ? planes(c) : c; }
