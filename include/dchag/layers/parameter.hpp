@@ -93,10 +93,18 @@ inline std::function<double(std::size_t)> uniform(std::uint64_t seed, std::strin
 }
 } // namespace initial
 
+namespace detail {
+/// A visitor of parameters; named, since nvcc does not take a generic lambda in a concept.
+struct AnyParameter {
+  template <class P>
+  void operator()(P&) const {}
+};
+} // namespace detail
+
 /// Everything that holds parameters. Optimizer, checkpoint, sharding and tests see a model only through this.
 template <class L>
 concept HasParameters = requires(L& layer) {
-  layer.for_each_parameter([](auto&) {});
+  layer.for_each_parameter(detail::AnyParameter{});
 };
 
 /// Sets every gradient to zero.
