@@ -5,6 +5,7 @@
 // and on made-up scenes elsewhere.
 #include <dchag/comm/collectives.hpp>
 
+#include "data/dataset.hpp"
 #include "data/read.hpp"
 #include "model.hpp"
 
