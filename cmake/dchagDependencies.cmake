@@ -5,8 +5,17 @@
 # dchagConfig.cmake, by its consumers.
 include(CMakeFindDependencyMacro)
 
+# A consumer's find_package(dchag) says itself whether it can do without; this project's build cannot.
+macro(_dchag_find)
+  if(CMAKE_FIND_PACKAGE_NAME STREQUAL "dchag")
+    find_dependency(${ARGN})
+  else()
+    find_package(${ARGN} REQUIRED)
+  endif()
+endmacro()
+
 # No version in the call: Debian's version file rejects ranges and every request but its own.
-find_dependency(Kokkos)
+_dchag_find(Kokkos)
 if(Kokkos_VERSION AND Kokkos_VERSION VERSION_LESS 3.4)
   message(FATAL_ERROR "dchag needs Kokkos 3.4 or newer, found ${Kokkos_VERSION} in ${Kokkos_DIR}")
 endif()
@@ -22,5 +31,5 @@ endforeach()
 unset(_dchag_folders)
 unset(_dchag_folder)
 
-find_dependency(Eigen3)
-find_dependency(MPI COMPONENTS CXX)
+_dchag_find(Eigen3 3.4)
+_dchag_find(MPI COMPONENTS CXX)

@@ -33,7 +33,6 @@ Dataset load(Options const& options) {
 int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   bool const speaks = communicator.rank() == 0;
   Options options;
-  int exit_code = 0;
   bool const go_on =
       dchag::comm::collectively(communicator, [&] { return parse(argc, argv, speaks, options, exit_code); });
   if (!go_on) return exit_code;
@@ -64,7 +63,8 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   std::vector<Curve> curves;
   std::vector<float> prediction;
   for (auto const& name : options.models) {
-    auto const model = make_model(name, options.model, communicator);
+    auto const model =
+        dchag::comm::collectively(communicator, [&] { return make_model(name, options.model, communicator); });
     if (speaks)
       std::printf("%s: %.2f million parameters on this rank of %d\n", name.c_str(),
                   static_cast<double>(model->parameters()) * 1e-6, communicator.size());

@@ -12,14 +12,14 @@
 
 namespace hyperspectral {
 
-bool parse(int argc, char** argv, bool print, Options& options, int& exit_code) {
+bool parse(int argc, char** argv, bool print, Options& options) {
   auto& model = options.model;
   bool no_augment = false;
   CLI::App app{"Trains a masked autoencoder on hyperspectral cubes: D-CHAG aggregates the channels, a ViT encodes the\n"
                "visible quarter of the positions, a light decoder fills in the rest.\n"
                "Run it under mpirun with any number of ranks that divides the groups."};
   app.set_config("--config", "", "Read options from this file (TOML or INI)");
-  app.option_defaults()->always_capture_default();
+  app.option_defaults()->always_capture_default()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 
   app.add_option("--data", options.data, "ENVI or TIFF cubes: files, folders, or lists of files; none: made-up scenes")
       ->group("Data");
@@ -70,13 +70,13 @@ bool parse(int argc, char** argv, bool print, Options& options, int& exit_code) 
 
   try {
     app.parse(argc, argv);
-  } catch (CLI::ParseError const& error) {
-    std::ostringstream out;
-    std::ostringstream problem;
-    exit_code = app.exit(error, out, problem);
-    if (print) std::cout << out.str() << std::flush;
-    if (print) std::cerr << problem.str() << std::flush;
+  } catch (CLI::Success const& help) {
+    std::ostringstream text;
+    app.exit(help, text, text);
+    if (print) std::cout << text.str() << std::flush;
     return false;
+  } catch (CLI::ParseError const& error) {
+    throw dchag::Error(error.what());
   }
   options.augment = !no_augment;
   for (auto const& name : options.models) check_model_name(name);

@@ -52,9 +52,9 @@ struct Options {
 };
 
 /// Reads the command line.
-/// Throws: dchag::Error for values out of range. Ends the program for --help and for what CLI11 refuses, printing on
-/// rank 0 only; `exit_code` is then set and false returned.
-bool parse(int argc, char** argv, bool print, Options& options, int& exit_code);
+/// Returns false if it asks for help only, which is then printed where `print` is set.
+/// Throws: dchag::Error for what cannot be read or is out of range.
+bool parse(int argc, char** argv, bool print, Options& options);
 
 /// What must be the same on every rank, by the names of the command line.
 std::vector<dchag::comm::Setting> settings(Options const& options);

@@ -65,6 +65,8 @@ public:
                            placement, config.seed);
   }
 
+  DistributedAggregator(ExecutionSpace const&, comm::Communicator const&&, DistributedAggregatorConfig const&) = delete;
+
   DistributedAggregatorConfig const& config() const { return m_config; }
   Partition const& partition() const { return m_partition; }
 
@@ -154,8 +156,9 @@ private:
 
   template <class Pixels>
   void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
-    if (!context.plan.update(exec, image.channels, m_config.channels, own_channels())) return;
-    context.trees.resize(m_trees.size());
+    bool const changed = context.plan.update(exec, image.channels, m_config.channels, own_channels());
+    if (!changed && context.trees.size() == m_trees.size()) return;
+    context.trees.assign(m_trees.size(), {});
     context.group_tokens.clear();
     std::size_t token = 0;
     for (std::size_t i = 0; i < m_trees.size(); ++i) {

@@ -38,6 +38,8 @@ public:
         m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width}, own_channels(), config.seed),
         m_tree(exec, "tree", config.channels, config.aggregation(), Placement::replicated, config.seed) {}
 
+  DistributedTokenization(ExecutionSpace const&, comm::Communicator const&&, AggregatorConfig const&) = delete;
+
   AggregatorConfig const& config() const { return m_config; }
 
   /// The channels whose planes this rank's image must bring.

@@ -57,9 +57,12 @@ public:
   /// Returns whether anything changed. `own` are the channels of this rank, out of `model_channels`.
   bool update(ExecutionSpace const& exec, std::span<std::size_t const> channels, std::size_t model_channels,
               Range own) {
-    if (m_made && std::ranges::equal(channels, m_channels)) return false;
+    if (m_made && m_all_own == own && m_model_channels == model_channels && std::ranges::equal(channels, m_channels))
+      return false;
     if (!channels.empty()) require_channels("Image", channels, model_channels);
     m_channels.assign(channels.begin(), channels.end());
+    m_model_channels = model_channels;
+    m_all_own = own;
     m_present = m_channels;
     if (channels.empty()) { // all
       m_present.resize(model_channels);
@@ -106,6 +109,8 @@ public:
 
 private:
   bool m_made = false;
+  std::size_t m_model_channels = 0;
+  Range m_all_own;
   std::vector<std::size_t> m_channels; // the list as it was given
   std::vector<std::size_t> m_present;
   std::vector<std::size_t> m_own;

@@ -95,9 +95,9 @@ public:
     require(planes == plan.tokens(), "Tokenizer::forward: image has C = ", planes, ", expected C = ", plan.tokens());
     require(B > 0 && H > 0 && W > 0 && H % p == 0 && W % p == 0, "Tokenizer::forward: image of ", B, " x ", H, " x ", W,
             " (B x H x W), expected at least one sample and multiples of the patch edge p = ", p);
-    if (!image.positions.data()) return H / p * (W / p);
-    require(image.positions.extent(0) == B, "Tokenizer::forward: positions for ", image.positions.extent(0),
-            " samples, expected B = ", B);
+    if (image.positions.extent(0) == 0) return H / p * (W / p);
+    require(image.positions.extent(0) == B && image.positions.extent(1) > 0, "Tokenizer::forward: positions for ",
+            image.positions.extent(0), " samples, expected B = ", B);
     return image.positions.extent(1);
   }
 
@@ -189,6 +189,8 @@ private:
 
   template <class Pixels>
   auto as_patches(TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image) const {
+    static_assert(Kokkos::SpaceAccessibility<ExecutionSpace, typename Pixels::memory_space>::accessible,
+                  "Tokenizer: the execution space cannot read the image's memory space");
     return ops::Patches<Pixels, typename ExecutionSpace::memory_space>{image.pixels, m_config.patch,
                                                                        plan.device_planes(), image.positions};
   }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <dchag/core/concepts.hpp>
+#include <dchag/core/error.hpp>
 #include <dchag/core/math.hpp>
 
+#include <limits>
 #include <string>
 
 namespace dchag {
@@ -95,6 +97,13 @@ private:
 };
 
 namespace detail {
+/// A device counts its teams in int.
+inline int league_size(std::string const& label, std::size_t count) {
+  require<Error>(count <= static_cast<std::size_t>(std::numeric_limits<int>::max()), label, ": ", count,
+                 " teams are more than a device can launch at once");
+  return static_cast<int>(count);
+}
+
 template <class ExecutionSpace, class F>
 struct DeviceTeamLaunch {
   F f;
@@ -137,7 +146,7 @@ void for_each_team(ExecutionSpace const& exec, std::string const& label, std::si
     Kokkos::parallel_for(label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count),
                          [f](std::size_t i) { f(Team<ExecutionSpace>(), i); });
   } else {
-    Kokkos::parallel_for(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, static_cast<int>(count), 128),
+    Kokkos::parallel_for(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, detail::league_size(label, count), 128),
                          detail::DeviceTeamLaunch<ExecutionSpace, F>{f});
   }
 }
@@ -152,7 +161,7 @@ double sum_over_teams(ExecutionSpace const& exec, std::string const& label, std:
         label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count),
         [f](std::size_t i, double& sum) { sum += f(Team<ExecutionSpace>(), i); }, total);
   } else {
-    Kokkos::parallel_reduce(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, static_cast<int>(count), 128),
+    Kokkos::parallel_reduce(label, Kokkos::TeamPolicy<ExecutionSpace>(exec, detail::league_size(label, count), 128),
                             detail::DeviceTeamSum<ExecutionSpace, F>{f}, total);
   }
   return total;
@@ -169,7 +178,7 @@ void for_each_team_with_scratch(ExecutionSpace const& exec, std::string const& l
                            f(Team<ExecutionSpace>(), i, scratch);
                          });
   } else {
-    Kokkos::TeamPolicy<ExecutionSpace> policy(exec, static_cast<int>(count), 128);
+    Kokkos::TeamPolicy<ExecutionSpace> policy(exec, detail::league_size(label, count), 128);
     policy.set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(Count * sizeof(T) + 64)));
     Kokkos::parallel_for(label, policy, detail::DeviceScratchTeamLaunch<ExecutionSpace, T, Count, F>{f});
   }

@@ -11,7 +11,7 @@
 namespace dchag {
 
 /// An execution-space instance together with the scratch memory that work on it needs: a stack of buffers that grows in
-/// the first step and is then reused, so that a step in steady state allocates nothing.
+/// the first step and is then reused, so that a step in steady state allocates no View.
 ///
 /// Scratch is taken from a Frame and given back when the frame ends. Kernels on the same instance run in order, so
 /// memory given back may be taken again before they have finished. One workspace serves one host thread.

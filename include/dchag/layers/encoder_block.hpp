@@ -11,7 +11,7 @@ namespace dchag::layers {
 
 /// A pre-norm transformer block: m = x + attention(norm_1(x)),  y = m + mlp(norm_2(m)).
 ///
-/// Shapes: x, y (B, L, width).
+/// Shapes: x, y (B, L, width); d_input may be d_output.
 /// Source: Dosovitskiy et al. 2021 (ViT).
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class EncoderBlock {

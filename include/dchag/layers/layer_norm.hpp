@@ -9,7 +9,7 @@ namespace dchag::layers {
 
 /// Layer normalisation over the last axis, epsilon 1e-5.
 ///
-/// Shapes: x, y (..., width); parameters `<name>.scale`, `<name>.shift` (width).
+/// Shapes: x, y (..., width), d_input may be d_output; parameters `<name>.scale`, `<name>.shift` (width).
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class LayerNorm {
 public:

@@ -13,8 +13,8 @@ namespace dchag::layers {
 ///
 /// Shapes: x (..., inputs) -> y (..., outputs); parameters `<name>.weight` (outputs, inputs) and, if wanted,
 /// `<name>.bias` (outputs).
-/// Source: weights start normal with deviation sqrt(2 / (inputs + outputs)) (Glorot and Bengio 2010, as MAE): 0.022 at
-/// the published width of 2048, where the published constant is 0.02, and larger where the width is smaller.
+/// Source: weights start truncated normal with deviation sqrt(2 / (inputs + outputs)) (Glorot and Bengio 2010, as MAE):
+/// 0.022 at the published width of 2048, where the published constant is 0.02, and larger where the width is smaller.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class Linear {
 public:

@@ -30,6 +30,10 @@ public:
   using Values = Tensor<ExecutionSpace, T, 1>;
 
   Parameter() = default;
+  Parameter(Parameter&&) = default;
+  Parameter& operator=(Parameter&&) = default;
+  Parameter(Parameter const&) = delete; ///< a copy would share the values and look like a model of its own
+  Parameter& operator=(Parameter const&) = delete;
 
   /// Allocates, and sets the value of flat global index i to `initial(i)`; the gradient starts at zero.
   Parameter(ExecutionSpace const& exec, ParameterSpec parameter_spec, std::function<double(std::size_t)> const& initial)
@@ -77,7 +81,7 @@ private:
   Values m_gradients;
 };
 
-/// How parameters begin: functions of the flat global index (mathematics: every rank count starts from the same model).
+/// How parameters begin: functions of the flat global index, so that every number of ranks starts from the same model.
 namespace initial {
 inline std::function<double(std::size_t)> constant(double value) {
   return [value](std::size_t) { return value; };
@@ -101,7 +105,7 @@ struct AnyParameter {
 };
 } // namespace detail
 
-/// Everything that holds parameters. Optimizer, checkpoint, sharding and tests see a model only through this.
+/// Everything that holds parameters. Optimizer and tests see a model only through this.
 template <class L>
 concept HasParameters = requires(L& layer) {
   layer.for_each_parameter(detail::AnyParameter{});

@@ -19,8 +19,8 @@ struct EncoderConfig {
 
 /// A ViT encoder: position embedding, pre-norm blocks, norm.
 ///
-/// Shapes: x, y (B, tokens, D); positions (B * tokens), the patch position of each token, since some may be hidden.
-/// Source: Dosovitskiy et al. 2021; the paper, section 2.
+/// Shapes: x, y (B, tokens, D); positions (B * tokens), the patch position of each token, since some may be hidden. d_x
+/// may be d_y. Source: Dosovitskiy et al. 2021; the paper, section 2.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class Encoder {
   using Block = layers::EncoderBlock<ExecutionSpace, T>;

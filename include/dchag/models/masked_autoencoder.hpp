@@ -7,6 +7,7 @@
 #include <dchag/models/position_mask.hpp>
 #include <dchag/models/prediction_head.hpp>
 #include <dchag/ops/losses.hpp>
+#include <dchag/ops/patches.hpp>
 
 namespace dchag {
 
@@ -70,10 +71,10 @@ public:
 
   /// Predicts every channel at every position from the visible ones; the result is `context.prediction`.
   /// Shapes: pixels (B, c, H, W), the planes this rank owns, or all channels; mask for B samples.
-  template <TensorView<4> Pixels>
-  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Image<Pixels> const& image,
-               Mask const& mask) const {
+  template <class Input>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input, Mask const& mask) const {
     auto const& exec = workspace.exec();
+    auto const image = as_image(input);
     std::size_t const B = image.pixels.extent(0);
     std::size_t const L = m_grid.positions();
     require(mask.samples() == B && mask.positions() == L, "MaskedAutoencoder::forward: mask of ", mask.samples(),
@@ -100,8 +101,8 @@ public:
 
   /// Mean squared error of the prediction against the image, where the mask counts, and its gradients, which are added
   /// to the parameters'. Shapes: target (B, C, H, W), all channels on every rank; image and mask as in `forward`.
-  template <TensorView<4> Pixels, TensorView<4> Target>
-  double backward(Workspace<ExecutionSpace>& workspace, Context const& context, Image<Pixels> const& image,
+  template <class Input, TensorView<4> Target>
+  double backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input,
                   Target const& target, Mask const& mask) const {
     auto const& exec = workspace.exec();
     auto const extents = extents_of(context.decoded); // (B, L, D')
@@ -117,7 +118,7 @@ public:
     ops::take_rows_backward(exec, rows(d_decoded), mask.source(), m_mask_token.gradients(), d_narrow);
     m_to_decoder.backward(workspace, none, context.latent, d_narrow, d_latent);
     m_encoder.backward(workspace, context.encoder, mask.visible_index(), d_latent, d_latent);
-    m_aggregator.backward(workspace, context.aggregator, visible(image, mask), d_latent, no_gradient);
+    m_aggregator.backward(workspace, context.aggregator, visible(as_image(input), mask), d_latent, no_gradient);
     return error;
   }
 
@@ -161,6 +162,8 @@ private:
   template <class Target, class DPrediction>
   double mean_squared_error(ExecutionSpace const& exec, Context const& context, Target const& target, Mask const& mask,
                             DPrediction const& d_prediction) const {
+    require_shape("MaskedAutoencoder", "target", target,
+                  {context.prediction.extent(0), m_aggregator.config().channels, m_config.height, m_config.width});
     ops::Patches<Target, typename ExecutionSpace::memory_space> const patches{
         target, m_aggregator.config().patch, {}, {}};
     return ops::patch_mse(exec, patches, rows(context.prediction), mask.weight(), d_prediction);

@@ -32,6 +32,8 @@ public:
   void draw(ExecutionSpace const& exec, std::size_t samples, std::size_t positions, double ratio, Loss loss,
             std::uint64_t seed, std::uint64_t draw_number) {
     require(0 <= ratio && ratio < 1, "PositionMask: mask ratio ", ratio, ", expected 0 <= ratio < 1");
+    require(samples > 0 && positions > 0, "PositionMask: ", samples, " samples of ", positions,
+            " positions, expected at least one each");
     auto const rounded = static_cast<std::size_t>(std::lround(static_cast<double>(positions) * (1 - ratio)));
     std::size_t const kept = std::max<std::size_t>(rounded, 1);
     require(positions > kept || loss == Loss::everywhere, "PositionMask: mask ratio ", ratio, " of L = ", positions,
@@ -54,6 +56,7 @@ public:
            Loss loss) {
     std::size_t const B = visible.size();
     std::size_t const L = positions;
+    m_positions = positions;
     require(B > 0 && !visible[0].empty(), "PositionMask: ", B,
             " samples, expected at least one with a visible position");
     std::size_t const kept = visible[0].size();
@@ -96,7 +99,7 @@ public:
   Index const& all() const { return m_all; }
   std::size_t samples() const { return m_visible.extent(0); }
   std::size_t kept() const { return m_visible.extent(1); }
-  std::size_t positions() const { return m_all.extent(0) / samples(); }
+  std::size_t positions() const { return m_positions; }
 
 private:
   template <class V, class View>
@@ -106,6 +109,7 @@ private:
   }
 
   Tensor<ExecutionSpace, std::size_t, 2> m_visible;
+  std::size_t m_positions = 0;
   Index m_source, m_all;
   Tensor<ExecutionSpace, T, 1> m_weight;
   std::vector<std::size_t> m_host_visible, m_host_source, m_host_all;

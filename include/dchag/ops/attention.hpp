@@ -11,6 +11,9 @@ namespace dchag::ops {
 namespace detail {
 
 /// A product small enough for one team: c (m, n) = alpha op(a) op(b) + beta c.
+#if defined(__NVCC__)
+#pragma nv_exec_check_disable // the host's library is called on the host only, as the condition says
+#endif
 template <class T, class ExecutionSpace>
 KOKKOS_INLINE_FUNCTION void team_gemm(Team<ExecutionSpace> const& team, Op op_a, Op op_b, std::size_t m, std::size_t n,
                                       std::size_t k, T alpha, T const* a, std::size_t lda, T const* b, std::size_t ldb,
@@ -126,6 +129,10 @@ void attention_backward(ExecutionSpace const& exec, std::size_t heads, Q const& 
   auto const extents = extents_of(out);
   auto const [B, L, D] = extents;
   require(heads > 0 && D % heads == 0, "attention_backward: width D = ", D, " is not a multiple of heads = ", heads);
+  require_shape("attention_backward", "q", q, extents);
+  require_shape("attention_backward", "k", k, extents);
+  require_shape("attention_backward", "v", v, extents);
+  require_shape("attention_backward", "log_sums", log_sums, {B, heads, L});
   require_shape("attention_backward", "d_out", d_out, extents);
   require_shape("attention_backward", "d_q", d_q, extents);
   require_shape("attention_backward", "d_k", d_k, extents);

@@ -95,6 +95,8 @@ void attention_pooling_backward(ExecutionSpace const& exec, std::size_t heads, Q
   auto const [M, N, D] = extents_of(k);
   require(heads > 0 && D % heads == 0, "attention_pooling_backward: width D = ", D,
           " is not a multiple of heads = ", heads);
+  require_shape("attention_pooling_backward", "q", q, {D});
+  require_shape("attention_pooling_backward", "u", u, {M, N, D});
   require_shape("attention_pooling_backward", "a", a, {N, heads, M});
   require_shape("attention_pooling_backward", "o", o, {N, D});
   require_shape("attention_pooling_backward", "d_o", d_o, {N, D});

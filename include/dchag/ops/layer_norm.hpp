@@ -52,6 +52,11 @@ void layer_norm_backward(ExecutionSpace const& exec, X const& x, Scale const& sc
   using Worker = Team<ExecutionSpace>;
   std::size_t const N = x.extent(0);
   std::size_t const D = x.extent(1);
+  require_shape("layer_norm_backward", "scale", scale, {D});
+  require_shape("layer_norm_backward", "mean", mean, {N});
+  require_shape("layer_norm_backward", "rstd", rstd, {N});
+  require_shape("layer_norm_backward", "d_scale", d_scale, {D});
+  require_shape("layer_norm_backward", "d_shift", d_shift, {D});
   require_shape("layer_norm_backward", "d_y", d_y, {N, D});
   require_shape("layer_norm_backward", "d_x", d_x, {N, D});
   constexpr std::size_t strip = runs_on_host<ExecutionSpace> ? 64 : 1;

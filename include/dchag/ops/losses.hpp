@@ -25,7 +25,7 @@ KOKKOS_FUNCTION void clear_row(Worker const& team, Gradient const& gradient, std
 ///     loss = sum over n, c, k of weight[n] (prediction[n, c s + k] - target(c, n, k))^2 / (C s sum over n of
 ///     weight[n])
 ///
-/// and its gradient d_prediction (or `no_gradient`). The sum is taken in double.
+/// and its gradient d_prediction (or `no_gradient`). The pixels of one patch are summed in T, the patches in double.
 /// Shapes: target reads (C, N, s) patches (see `Patches`); prediction, d_prediction (N, C s); weight (N).
 /// Throws: ShapeError.
 template <KokkosExecutionSpace ExecutionSpace, class Source, TensorView<2> Prediction, TensorView<1> Weight,

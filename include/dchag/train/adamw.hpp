@@ -126,6 +126,7 @@ private:
       Kokkos::deep_copy(exec, state.second, T(0));
       states.push_back(std::move(state));
     });
+    exec.fence(); // the first step may run on another instance
     m_states = std::move(states);
   }
 

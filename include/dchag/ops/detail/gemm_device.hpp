@@ -48,7 +48,7 @@ void gemm_kernel(ExecutionSpace const& exec, Product<T> const& product) {
 
 #if defined(KOKKOS_ENABLE_CUDA)
 inline cublasHandle_t cublas_handle() {
-  static cublasHandle_t const handle = [] {
+  static thread_local cublasHandle_t const handle = [] {
     cublasHandle_t created = nullptr;
     require<Error>(cublasCreate(&created) == CUBLAS_STATUS_SUCCESS, "dchag::ops::gemm: cublasCreate failed");
     Kokkos::push_finalize_hook([created] { cublasDestroy(created); });
@@ -80,7 +80,7 @@ void gemm_vendor(Kokkos::Cuda const& exec, Product<T> const& p) {
 
 #if defined(KOKKOS_ENABLE_HIP)
 inline hipblasHandle_t hipblas_handle() {
-  static hipblasHandle_t const handle = [] {
+  static thread_local hipblasHandle_t const handle = [] {
     hipblasHandle_t created = nullptr;
     require<Error>(hipblasCreate(&created) == HIPBLAS_STATUS_SUCCESS, "dchag::ops::gemm: hipblasCreate failed");
     Kokkos::push_finalize_hook([created] { static_cast<void>(hipblasDestroy(created)); });
