@@ -9,6 +9,7 @@ foreach(file IN LISTS FILES)
 endforeach()
 execute_process(COMMAND ${COMMAND} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text TIMEOUT 240)
 message("${text}")
+string(REPLACE ";" "," text "${text}") # a semicolon would make two matches of one
 if(RESULT STREQUAL "failure")
   if(NOT result MATCHES "^[1-9][0-9]*$")
     message(FATAL_ERROR "ended with '${result}', expected an exit status other than 0")
