@@ -22,6 +22,9 @@ namespace library = Kokkos;
 using library::log;
 using library::sqrt;
 #if KOKKOS_VERSION < 40100
+#if defined(KOKKOS_ENABLE_CUDA) || defined(KOKKOS_ENABLE_HIP)
+#error "dchag needs Kokkos 4.1 or newer on a device"
+#endif
 using std::bit_cast; // not callable on a device
 #else
 using Kokkos::bit_cast;
