@@ -33,8 +33,7 @@ Dataset load(Options const& options) {
 int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   bool const speaks = communicator.rank() == 0;
   Options options;
-  int const asks =
-      dchag::comm::collectively(communicator, [&] { return parse(argc, argv, speaks, options) ? 0 : 1; });
+  int const asks = dchag::comm::collectively(communicator, [&] { return parse(argc, argv, speaks, options) ? 0 : 1; });
   if (dchag::comm::all_reduce(communicator, asks, dchag::comm::Reduce::max) != 0) return 0;
   dchag::comm::require_same(communicator, "hyperspectral_mae", settings(options));
   catch_signals();

@@ -8,8 +8,8 @@
 #include <cstdio>
 #include <sstream>
 
-// One program on any number of ranks: every rank runs every test; the verdict of the slowest is everybody's. What a rank
-// other than 0 says is printed only if it failed, so that one copy of the report is read.
+// One program on any number of ranks: every rank runs every test; the verdict of the slowest is everybody's. What a
+// rank other than 0 says is printed only if it failed, so that one copy of the report is read.
 int main(int argc, char** argv) {
   MPI_Init(&argc, &argv);
   int rank = 0;
