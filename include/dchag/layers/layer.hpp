@@ -12,8 +12,7 @@ namespace dchag {
 /// `forward` writes to `output` and keeps in `context` what the backward pass needs; a context that is used again with
 /// the same sizes allocates nothing. `backward` overwrites `d_input` (or skips it for `no_gradient`) and adds to the
 /// parameters' gradients; it must not overlap `d_output` unless the layer says so. Input, output and context must be
-/// unchanged between the two. Scratch comes from the
-/// workspace. Nothing is allocated in the steady state.
+/// unchanged between the two. Scratch comes from the workspace; a step with the same sizes again allocates no View.
 template <class L, class ExecutionSpace, class Input, class Output>
 concept Layer = HasParameters<L> && KokkosExecutionSpace<ExecutionSpace> &&
     requires(L& layer, Workspace<ExecutionSpace>& workspace, typename L::Context& context, Input const& input,
