@@ -3,42 +3,131 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
-#include <dchag/core/workspace.hpp>
-#include <dchag/ops/patch_embedding.hpp>
-#include <dchag/ops/patches.hpp>
-#include <dchag/ops/pooling_plan.hpp>
+#include <dchag/ops/detail/pooling_lanes_pixels.hpp>
+#include <dchag/ops/detail/pooling_lanes_tokens.hpp>
 
 namespace dchag::ops {
 
-/// What a fused attention pooling needs besides the patches.
+namespace detail {
+/// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache.
+template <class T>
+inline constexpr std::size_t host_tile = 4 * lanes<T>;
+
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+PoolingSizes sizes_of(Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights) {
+  return {patches.count(), weights.patch_embedding.tokens(), patches.pixels(), weights.value.extent(0),
+          weights.query.extent(0)};
+}
+
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+void check_pooling(char const* where, Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights,
+                   Pooled<ExecutionSpace, T> const& pooled) {
+  auto const& embedding = weights.patch_embedding;
+  auto const sizes = sizes_of(patches, weights);
+  auto const [N, C, s, D, h] = sizes;
+  require(h > 0 && D % h == 0, where, ": width D = ", D, " is not a multiple of heads h = ", h);
+  require(C > 0 && patches.channels() == C, where, ": patches of ", patches.channels(), " tokens, expected C = ", C,
+          ", at least 1");
+  std::size_t const held = embedding.weight.extent(0);
+  require_shape(where, "weight", embedding.weight, {held, D, s});
+  require_shape(where, "bias", embedding.bias, {held, D});
+  require_shape(where, "embedding", embedding.embedding, {held, D});
+  require_shape(where, "query", weights.query, {h, D});
+  require_shape(where, "value", weights.value, {D, D});
+  require_shape(where, "o", pooled.o, {N, D});
+  require_shape(where, "maximum", pooled.maximum, {N, h});
+  require_shape(where, "sum", pooled.sum, {N, h});
+}
+} // namespace detail
+
+/// How a pooling of these sizes would be carried out on this instance.
+template <class T, KokkosExecutionSpace ExecutionSpace>
+PoolingPlan plan_fused_pooling(ExecutionSpace const& exec, PoolingSizes const& sizes, PoolingChoice const& choice) {
+  return plan_pooling(sizes, choice, detail::host_tile<T>, detail::lanes<T>, detail::workers_of(exec));
+}
+
+/// One absorbed query attends to the tokens of each position, which are made from their patches where they are used and
+/// never stored:
 ///
-/// Shapes: query (h, D), absorbed: r[h] = W_k[h]^T q[h] / sqrt(d); value (D, D) is W_v.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
-struct PoolingWeights {
-  PatchEmbedding<ExecutionSpace, T> patch_embedding;
-  Tensor<ExecutionSpace, T, 2> query;
-  Tensor<ExecutionSpace, T, 2> value;
-};
+///     x[c, n] = E[c] patch(c, n) + bias[c] + embedding[c]
+///     a[n, h, c] = softmax over c of r[h] . x[c, n]          o[n, h] = W_v[h] sum over c of a[n, h, c] x[c, n]
+///
+/// Steps: the keys are folded into the pixels, r[h] . E[c] patch; the values come from tokens made tile by tile, or are
+/// folded too (`Values`), as the cost model of `plan_pooling` or the caller's `choice` says. Values that were folded
+/// before (`fold_values`) are used as they are.
+/// Shapes: patches (C, N, s); pooled.o (N, D), pooled.maximum and pooled.sum (N, h); folded (C, s + 1, D) or empty.
+/// Scratch is of a size that N changes by O(D) numbers a position at most.
+/// Throws: ShapeError.
+/// Source: own. A query that does not depend on the position can be absorbed into the keys' weights; statistics as in
+/// FlashAttention-2 (Dao 2023).
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+void fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
+                           PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
+                           Tensor<ExecutionSpace, T, 3> const& folded = {}) {
+  detail::check_pooling("fused_pooling_forward", patches, weights, pooled);
+  auto const& exec = workspace.exec();
+  auto frame = workspace.frame();
+  detail::LanePooling<ExecutionSpace, T, Source> problem(exec, patches, weights);
+  problem.fold_keys(frame);
+  auto const plan = plan_fused_pooling<T>(exec, detail::sizes_of(patches, weights), choice);
+  bool const is_folded = folded.data() != nullptr;
+  if (is_folded) require_shape("fused_pooling_forward", "folded", folded, {problem.C, problem.s + 1, problem.D});
+  if (is_folded || plan.values == Values::pixels)
+    detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
+  else
+    detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
+}
 
-/// What it keeps for the backward pass: o (N, D) without a bias, and of the logits of each head their maximum and the
-/// sum of exp(logit - maximum), (N, h) each.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
-struct Pooled {
-  Tensor<ExecutionSpace, T, 2> o, maximum, sum;
-};
+/// Gradients from d_o. The weights a are made again from the maximum and the sum, which may be those of more channels
+/// than these (on other ranks).
+///
+/// Shapes: as forward; delta (N, h), the sum over a head's features of d_o * o; d_weights like weights, its query
+/// overwritten, all else added to; d_patches, of the gradient of the image, whose pixels that are read here are
+/// overwritten, or `no_gradient`.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
+void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
+                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
+                            Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
+                            PoolingWeights<ExecutionSpace, T> const& d_weights, DSource const& d_patches) {
+  detail::check_pooling("fused_pooling_backward", patches, weights, pooled);
+  detail::check_pooling("fused_pooling_backward", patches, d_weights, pooled);
+  require_shape("fused_pooling_backward", "d_o", d_o, extents_of(pooled.o));
+  require_shape("fused_pooling_backward", "delta", delta, extents_of(pooled.sum));
+  auto const& exec = workspace.exec();
+  auto frame = workspace.frame();
+  detail::LanePooling<ExecutionSpace, T, Source> problem(exec, patches, weights);
+  problem.fold_keys(frame);
+  auto const plan = plan_fused_pooling<T>(exec, detail::sizes_of(patches, weights), choice);
+  if (plan.values == Values::pixels)
+    detail::LanePixelsBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
+                                                                   d_weights, d_patches)
+        .run();
+  else
+    detail::LaneTokensBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
+                                                                   d_weights, d_patches)
+        .run();
+}
 
-// forward:
-//   template <E, T, Source>
-//   void fused_pooling_forward(Workspace<E>& workspace, PoolingChoice const& choice, Source const& patches,
-//                              PoolingWeights<E, T> const& weights, Pooled<E, T> const& pooled);
-// backward:
-//   template <E, T, Source, DSource>   DSource: Patches of the image's gradient, cleared by the caller, or NoGradient
-//   void fused_pooling_backward(Workspace<E>& workspace, PoolingChoice const& choice, Source const& patches,
-//                               PoolingWeights<E, T> const& weights,
-//                               Pooled<E, T> const& pooled,       // maximum and sum may be those of more channels
-//                               Tensor<E, T, 2> const& d_o,        // (N, D)
-//                               Tensor<E, T, 2> const& delta,      // (N, h): sum over the head's features of d_o * o
-//                               PoolingWeights<E, T> const& d_weights, // .query overwritten, the others added to
-//                               DSource const& d_patches);
+/// The values of all tokens folded into their pixels, for inference with weights that no longer change:
+/// folded[c, k] = W_v E[c, k], and of the bias and embedding at k = s.
+/// Shapes: folded (C, s + 1, D).
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+void fold_values(Workspace<ExecutionSpace>& workspace, Source const& patches,
+                 PoolingWeights<ExecutionSpace, T> const& weights, Tensor<ExecutionSpace, T, 3> const& folded) {
+  auto frame = workspace.frame();
+  detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
+  require_shape("fold_values", "folded", folded, {problem.C, problem.s + 1, problem.D});
+  problem.fold_keys(frame);
+  std::size_t const chunk = detail::folded_chunk(problem.C, problem.s);
+  std::size_t const rows_of_token = problem.s + 1;
+  auto const stacked = frame.template take<T, 2>({chunk * rows_of_token, problem.D});
+  for (std::size_t begin = 0; begin < problem.C; begin += chunk) {
+    std::size_t const count = std::min(chunk, problem.C - begin);
+    detail::stack_embeddings(problem, begin, begin + count, stacked.data());
+    gemm(workspace.exec(), Op::none, Op::transpose, T(1),
+         detail::matrix_of<ExecutionSpace>(stacked.data(), count * rows_of_token, problem.D), weights.value, T(0),
+         rows(slices(folded, begin, begin + count)));
+  }
+}
 
 } // namespace dchag::ops

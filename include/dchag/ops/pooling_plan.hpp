@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <initializer_list>
 
 namespace dchag::ops {
 
@@ -15,6 +14,10 @@ namespace dchag::ops {
 ///     tokens  m[n, h] = sum over c of a[n, h, c] x[c, n], tokens made tile by tile;  o[n, h] = W_v[h] m[n, h]
 ///     pixels  o[n, h] = sum over c of (W_v[h] E[c]) (a[n, h, c] patch(c, n)) + ..., no token at all
 enum class Values { automatic, tokens, pixels };
+
+inline char const* name_of(Values values) {
+  return values == Values::tokens ? "tokens" : values == Values::pixels ? "pixels" : "automatic";
+}
 
 /// What a caller may decide instead of the cost model; 0 and `automatic` leave it to the model.
 struct PoolingChoice {
@@ -26,5 +29,45 @@ struct PoolingChoice {
 struct PoolingSizes {
   std::size_t positions, tokens, pixels, width, heads;
 };
+
+/// How a fused attention pooling is carried out.
+struct PoolingPlan {
+  Values values;      ///< `tokens` or `pixels`
+  std::size_t tile;   ///< positions worked on at a time
+  double operations;  ///< of forward and backward together: multiplications and additions
+  double alternative; ///< what the other form would take
+};
+
+/// Operations of forward and backward without the products that both forms share with every other (W_o).
+///
+///     tokens  N (6 C s D + 8 C h D + 6 D^2 + 6 C h s) + 6 C h s D
+///     pixels  N (6 C (s + 1) D + 12 C h s) + 8 C (s + 1) D^2 + 6 C h s D
+///
+/// The first terms are tokens or values, made twice, and the gradient of E; 8 C h D the sums over channels and heads;
+/// 8 C (s + 1) D^2 the folding of W_v into E, twice, and its adjoint. Which is smaller turns at about N = s D / h.
+inline double pooling_operations(Values values, PoolingSizes const& sizes) {
+  auto const number = [](std::size_t n) { return static_cast<double>(n); };
+  double const N = number(sizes.positions), C = number(sizes.tokens), s = number(sizes.pixels);
+  double const D = number(sizes.width), h = number(sizes.heads);
+  double const keys = 6 * C * h * s * D;
+  if (values == Values::tokens) return N * (6 * C * s * D + 8 * C * h * D + 6 * D * D + 6 * C * h * s) + keys;
+  return N * (6 * C * (s + 1) * D + 12 * C * h * s) + 8 * C * (s + 1) * D * D + keys;
+}
+
+/// The cost model: the form with the fewer operations, unless the caller chose. `tile` is what the machine likes, at
+/// most as many positions as there are and as few as keep `workers` busy; always a multiple of `unit`.
+inline PoolingPlan plan_pooling(PoolingSizes const& sizes, PoolingChoice const& choice, std::size_t tile,
+                                std::size_t unit, std::size_t workers) {
+  auto const values = [&] {
+    if (choice.values != Values::automatic) return choice.values;
+    return pooling_operations(Values::tokens, sizes) <= pooling_operations(Values::pixels, sizes) ? Values::tokens
+                                                                                                 : Values::pixels;
+  }();
+  auto const rounded = [&](std::size_t positions) { return (positions + unit - 1) / unit * unit; };
+  std::size_t const share = rounded((sizes.positions + workers - 1) / workers);
+  std::size_t const positions = choice.tile > 0 ? rounded(choice.tile) : std::max(unit, std::min(tile, share));
+  auto const other = values == Values::tokens ? Values::pixels : Values::tokens;
+  return {values, positions, pooling_operations(values, sizes), pooling_operations(other, sizes)};
+}
 
 } // namespace dchag::ops
