@@ -11,7 +11,7 @@ namespace dchag::ops {
 namespace detail {
 /// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache.
 template <class T>
-inline constexpr std::size_t host_tile = 4 * lanes<T>;
+inline constexpr std::size_t host_tile = 8 * lanes<T>;
 
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 PoolingSizes sizes_of(Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights) {

@@ -13,7 +13,7 @@ namespace dchag::ops::detail {
 /// The part of a tile's work that one task does on features [begin, begin + size), with its scratch.
 template <class T>
 struct FeatureStrip {
-  static constexpr std::size_t width = 48;   // features; a multiple of the rows of both products
+  static constexpr std::size_t width = 24;   // features; a multiple of the rows of both products
   static constexpr std::size_t channels = 8; // tokens at a time
 
   std::size_t begin, size;
