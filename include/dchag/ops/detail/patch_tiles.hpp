@@ -117,24 +117,32 @@ void scatter_lanes(Source const& patches, std::size_t token_begin, std::size_t t
   });
 }
 
-/// The same patches as rows of pixels: out (token, position, s).
+/// The same patches as rows of pixels, those of a token at a position from out + token * token_distance + position *
+/// position_distance.
 template <class T, class Source>
 void gather_rows(Source const& patches, std::size_t token_begin, std::size_t token_end, std::size_t position_begin,
-                 std::size_t positions, T* out) {
+                 std::size_t positions, T* out, std::size_t token_distance, std::size_t position_distance) {
   PixelAddresses<Source> const pixels(patches);
-  std::size_t const s = patches.pixels();
   std::size_t const row = pixels.row();
   with_patch_constants(patches.patch, pixels.column(), [&](auto const edge, auto const column) {
     for (std::size_t i = 0; i < positions; ++i) {
       std::size_t const at = pixels.position(position_begin + i);
       for (std::size_t token = token_begin; token < token_end; ++token) {
         auto const* from = pixels.plane(token) + at;
-        T* to = out + ((token - token_begin) * positions + i) * s;
+        T* to = out + (token - token_begin) * token_distance + i * position_distance;
         for (std::size_t y = 0; y < edge; ++y, from += row, to += edge)
           for (std::size_t x = 0; x < edge; ++x) to[x] = static_cast<T>(from[x * column]);
       }
     }
   });
+}
+
+/// The same one after the other: out (token, position, s).
+template <class T, class Source>
+void gather_rows(Source const& patches, std::size_t token_begin, std::size_t token_end, std::size_t position_begin,
+                 std::size_t positions, T* out) {
+  std::size_t const s = patches.pixels();
+  gather_rows(patches, token_begin, token_end, position_begin, positions, out, positions * s, s);
 }
 
 /// The adjoint of `gather_rows`: the pixels that were read get factor * in (token, position, s).
