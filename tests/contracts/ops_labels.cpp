@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What every op owes to whoever profiles a step: its kernels carry this library's name and run on the instance that was
 // given, and it allocates nothing.
+#include <dchag/ops/absorbed_pooling.hpp>
 #include <dchag/ops/attention.hpp>
 #include <dchag/ops/attention_pooling.hpp>
 #include <dchag/ops/detail/pooling_batched.hpp>
@@ -102,6 +103,9 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
       ops::detail::batched_pooling_backward(workspace, {values, 0}, patches, pooling, pooled, x, per_head, pooling,
                                             patches);
     }
+    ops::absorbed_pooling_forward(workspace, tokens, pooling.query, square, pooled);
+    ops::absorbed_pooling_backward(workspace, tokens, pooling.query, square, pooled, x, per_head, pooling.query, square,
+                                   0, M, tokens);
   };
   pool(); // the workspace grows in the first call
   pool(); // and makes of its blocks one

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dchag/ops/detail/pooling_kernels.hpp>
+#include <dchag/ops/detail/pooling_products.hpp>
 #include <dchag/ops/fused_pooling.hpp>
-#include <dchag/ops/gemm.hpp>
 
 #include <cmath>
 
@@ -100,43 +100,6 @@ private:
   std::size_t m_begin = static_cast<std::size_t>(-1);
 };
 
-/// The pooling of a tile: m[n, h] (+)= sum over c of a[c, n, h] x[c, n], with m (t, h, D), a (C, t, h), x (C, t, D).
-template <class ExecutionSpace, TensorView<3> A, TensorView<3> X, TensorView<3> M>
-void add_weighted_tokens(ExecutionSpace const& exec, A const& a, X const& x, bool first, M const& m) {
-  using T = typename M::value_type;
-  gemm(exec, Op::transpose, Op::none, T(1), exchanged(a), exchanged(x), T(first ? 0 : 1), m);
-}
-
-/// W_v (D, D) as one matrix (d, D) a head.
-template <class View>
-auto head_rows(View const& value, std::size_t heads) {
-  return reshape<3>(value, {heads, value.extent(0) / heads, value.extent(1)});
-}
-
-/// o[n, h] = W_v[h] m[n, h].
-template <class ExecutionSpace, TensorView<3> M, TensorView<2> V, TensorView<2> O>
-void value_forward(ExecutionSpace const& exec, M const& m, V const& value, O const& o) {
-  using T = typename O::value_type;
-  std::size_t const heads = m.extent(1);
-  gemm(exec, Op::none, Op::transpose, T(1), exchanged(m), head_rows(value, heads), T(0), by_heads(o, heads));
-}
-
-/// d_m[n, h] = W_v[h]^T d_o[n, h].
-template <class ExecutionSpace, TensorView<2> DO, TensorView<2> V, TensorView<3> DM>
-void value_backward(ExecutionSpace const& exec, DO const& d_o, V const& value, DM const& d_m) {
-  using T = typename DM::value_type;
-  std::size_t const heads = d_m.extent(1);
-  gemm(exec, Op::none, Op::none, T(1), by_heads(d_o, heads), head_rows(value, heads), T(0), exchanged(d_m));
-}
-
-/// d_W_v[h] += d_o[n, h] m[n, h]^T.
-template <class ExecutionSpace, TensorView<2> DO, TensorView<3> M, TensorView<2> DV>
-void add_value_gradient(ExecutionSpace const& exec, DO const& d_o, M const& m, DV const& d_value) {
-  using T = typename DV::value_type;
-  std::size_t const heads = m.extent(1);
-  gemm(exec, Op::transpose, Op::none, T(1), by_heads(d_o, heads), exchanged(m), T(1), head_rows(d_value, heads));
-}
-
 /// See `batched_pooling_forward`.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions, Source const& patches,
@@ -207,12 +170,12 @@ void batched_tokens_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
       add_weighted_tokens(exec, a_part, x, c == 0, m);
 
       auto const d_z = part.template take<T, 3>({c_end - c, t, heads});
-      gemm(exec, Op::none, Op::transpose, T(1), exchanged(x), d_m, T(0), exchanged(d_z));
+      token_products(exec, x, d_m, d_z);
       logit_gradient(exec, by_tokens(a_part), by_tokens(d_z), rows_of(delta, begin, end), by_tokens(d_z));
       gemm(exec, Op::transpose, Op::none, T(1), d_z, p_part, T(1), exchanged(middle(Q, c, c_end)));
 
       auto const d_x = x; // of the values alone: what goes through the logits stays in pixels
-      gemm(exec, Op::none, Op::none, T(1), exchanged(a_part), d_m, T(0), exchanged(d_x));
+      spread_to_tokens(exec, a_part, d_m, d_x);
       auto const d_E = d_embedding_of(c, c_end);
       gemm(exec, Op::transpose, Op::none, T(1), d_x, p_part, T(0), exchanged(d_E));
       scatter_embedding(exec, d_E, c, d_weights.patch_embedding);
