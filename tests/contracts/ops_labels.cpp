@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What every op owes to whoever profiles a step: its kernels carry this library's name and run on the instance that was
 // given, and it allocates nothing.
+#include <dchag/ops/absorbed_pooling.hpp>
 #include <dchag/ops/attention.hpp>
 #include <dchag/ops/attention_pooling.hpp>
+#include <dchag/ops/detail/pooling_batched.hpp>
 #include <dchag/ops/gelu.hpp>
 #include <dchag/ops/layer_norm.hpp>
 #include <dchag/ops/linear.hpp>
@@ -88,7 +90,28 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
   auto const rows = index_tensor(exec, {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
   ops::Patches<Tensor<Space, T, 4>, typename Space::memory_space> const patches{image, p, {}, {}};
 
+  ops::PoolingWeights<Space, T> const pooling{
+      {random_tensor<T>(exec, 1, "weight", {M, D, p * p}), random_tensor<T>(exec, 1, "bias", {M, D}),
+       random_tensor<T>(exec, 1, "embedding", {M, D}), index_tensor(exec, {0, 1, 2})},
+      random_tensor<T>(exec, 1, "query", {heads, D}),
+      square};
+  ops::Pooled<Space, T> const pooled{z, filled_tensor<T>(exec, {N, heads}, 0), filled_tensor<T>(exec, {N, heads}, 1)};
+  Workspace<Space> workspace(exec);
+  auto const pool = [&] {
+    for (auto const values : {ops::Values::tokens, ops::Values::pixels}) {
+      ops::detail::batched_pooling_forward(workspace, {values, 0}, patches, pooling, pooled);
+      ops::detail::batched_pooling_backward(workspace, {values, 0}, patches, pooling, pooled, x, per_head, pooling,
+                                            patches);
+    }
+    ops::absorbed_pooling_forward(workspace, tokens, pooling.query, square, pooled);
+    ops::absorbed_pooling_backward(workspace, tokens, pooling.query, square, pooled, x, per_head, pooling.query, square,
+                                   0, M, tokens);
+  };
+  pool(); // the workspace grows in the first call
+  pool(); // and makes of its blocks one
+
   recorder.emplace();
+  pool();
   ops::linear_forward(exec, x, square, y);
   ops::add_bias(exec, vector, y);
   ops::add_column_sums(exec, y, vector);
