@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/channels/channel_tokens.hpp>
+#include <dchag/channels/form.hpp>
 #include <dchag/channels/partition.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/layers/parameter.hpp>
+#include <dchag/ops/pooling_plan.hpp>
 
 namespace dchag {
 
@@ -12,7 +15,8 @@ namespace dchag {
 struct AggregationConfig {
   std::size_t width;
   std::size_t heads;
-  bool projection_bias = false; ///< biases on queries, keys and values of the cross-attention, as ClimaX has
+  bool projection_bias = false;   ///< biases on queries, keys and values of the cross-attention, as ClimaX has
+  ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
 };
 
 /// A module of a tree: reduces the tokens of each position to one.
@@ -20,7 +24,8 @@ struct AggregationConfig {
 /// `forward(workspace, context, tokens, members, y)`: tokens (M, N, D) -> y (N, D); `members` (M) says which of the
 /// module's inputs the tokens are, since channels may be absent.
 /// `backward(workspace, context, tokens, members, d_y, wanted, d_tokens)`: d_tokens (wanted.size(), N, D) gets the
-/// gradients of the tokens in the range `wanted`, or is `no_gradient`.
+/// gradients of the tokens in the range `wanted`, or is `no_gradient`. In its fused form a module also takes
+/// `ChannelTokens`, all of whose gradients go to `ChannelTokenGradients`.
 template <class M, class ExecutionSpace, class T>
 concept AggregationModule = HasParameters<M> &&
     requires(M& reducer, Workspace<ExecutionSpace>& workspace, typename M::Context& context,

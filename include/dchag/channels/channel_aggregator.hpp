@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/channels/tokenizer.hpp>
+#include <dchag/channels/detail/token_stage.hpp>
 #include <dchag/channels/tree.hpp>
 
 namespace dchag {
@@ -15,8 +15,9 @@ struct AggregatorConfig {
   std::size_t heads;    ///< h, of the cross-attention
   bool projection_bias = false;
   std::uint64_t seed = 0;
+  ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
 
-  AggregationConfig aggregation() const { return {width, heads, projection_bias}; }
+  AggregationConfig aggregation() const { return {width, heads, projection_bias, pooling}; }
 };
 
 /// Tokenizes all channels of an image and reduces them to one token per position, on one rank. With
@@ -24,17 +25,21 @@ struct AggregatorConfig {
 ///
 /// Shapes: image (B, C, H, W), or an `Image` -> y (B, positions, D).
 /// Throws: ShapeError if heads do not divide the width or the image does not fit the model.
-/// Source: the paper, section 3.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>>
+/// Source: the paper, section 3; docs/fused.md for the fused form.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
+          AggregationForm Form = Fused>
 class ChannelAggregator {
+  using Stage = detail::TokenStage<ExecutionSpace, T, Form>;
+  using ChannelTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Form>;
+
 public:
   using value_type = T;
   using execution_space = ExecutionSpace;
 
   struct Context {
     TokenPlan<ExecutionSpace> plan;
-    Tensor<ExecutionSpace, T, 3> tokens; // (C, N, D)
-    typename TreeAggregation<ExecutionSpace, T, TreePolicy>::Context tree;
+    typename Stage::Context stage; // materialized: tokens (C, N, D)
+    typename ChannelTree::Context tree;
   };
 
   ChannelAggregator(ExecutionSpace const& exec, AggregatorConfig const& config)
@@ -50,27 +55,33 @@ public:
   template <class Input>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input,
                Tensor<ExecutionSpace, T, 3> const& y) const {
-    auto const& exec = workspace.exec();
     auto const image = as_image(input);
-    context.plan.update(exec, image.channels, m_config.channels, own_channels());
-    m_tree.plan(exec, context.tree, context.plan.own());
+    prepare(workspace.exec(), context, image);
     std::size_t const positions = m_tokenizer.positions(context.plan, image);
-    std::size_t const B = image.pixels.extent(0);
-    require_shape("ChannelAggregator::forward", "y", y, {B, positions, m_config.width});
-    reserve(exec, context.tokens, "dchag::channels::tokens",
-            Extents<3>{context.plan.tokens(), B * positions, m_config.width});
-    m_tokenizer.forward(workspace, context.plan, image, context.tokens);
-    m_tree.forward(workspace, context.tree, context.tokens, rows(y));
+    require_shape("ChannelAggregator::forward", "y", y, {image.pixels.extent(0), positions, m_config.width});
+    m_tree.forward(workspace, context.tree,
+                   Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image), rows(y));
   }
 
   /// Shapes: d_pixels like the image's pixels, or `no_gradient`.
   template <class Input, GradientView<4> DPixels>
   void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input,
                 Tensor<ExecutionSpace, T, 3> const& d_y, DPixels const& d_pixels) const {
-    auto frame = workspace.frame();
-    auto const d_tokens = frame.template take<T, 3>(extents_of(context.tokens));
-    m_tree.backward(workspace, context.tree, context.tokens, rows(d_y), d_tokens);
-    m_tokenizer.backward(workspace, context.plan, as_image(input), d_tokens, d_pixels);
+    Stage::backward(workspace, m_tokenizer, context.stage, context.plan, as_image(input), d_pixels,
+                    [&](auto const& tokens, auto const& d_tokens) {
+                      m_tree.backward(workspace, context.tree, tokens, rows(d_y), d_tokens);
+                    });
+  }
+
+  /// Prepares a context for inference on images with these channels and weights that no longer change: what can be
+  /// computed from the weights alone is, once. `forward` then takes the first level's values from the context.
+  template <class Input>
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input) const
+    requires std::same_as<Form, Fused>
+  {
+    auto const image = as_image(input);
+    prepare(workspace.exec(), context, image);
+    m_tree.freeze(workspace, context.tree, m_tokenizer.unmade_tokens(context.plan, image));
   }
 
   template <class F>
@@ -80,9 +91,15 @@ public:
   }
 
 private:
+  template <class Pixels>
+  void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
+    context.plan.update(exec, image.channels, m_config.channels, own_channels());
+    m_tree.plan(exec, context.tree, context.plan.own());
+  }
+
   AggregatorConfig m_config;
   Tokenizer<ExecutionSpace, T> m_tokenizer;
-  TreeAggregation<ExecutionSpace, T, TreePolicy> m_tree;
+  ChannelTree m_tree;
 };
 
 } // namespace dchag

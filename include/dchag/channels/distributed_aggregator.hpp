@@ -17,8 +17,9 @@ struct DistributedAggregatorConfig {
   std::size_t heads;    ///< h, of the cross-attention
   bool projection_bias = false;
   std::uint64_t seed = 0;
+  ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
 
-  AggregationConfig aggregation() const { return {width, heads, projection_bias}; }
+  AggregationConfig aggregation() const { return {width, heads, projection_bias, pooling}; }
 };
 
 /// D-CHAG: each rank tokenizes its own channels and reduces each of its groups to one token per position by a tree; one
@@ -34,10 +35,11 @@ struct DistributedAggregatorConfig {
 /// groups are part of the model here, not of the run, so that a checkpoint outlives the number of ranks; P = G is the
 /// paper's case.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
-          class Final = CrossAttention>
+          class Final = CrossAttention, AggregationForm Form = Fused>
 class DistributedAggregator {
-  using GroupTree = TreeAggregation<ExecutionSpace, T, TreePolicy>;
-  using FinalModule = typename Final::template Module<ExecutionSpace, T>;
+  using Stage = detail::TokenStage<ExecutionSpace, T, Form>;
+  using GroupTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Form>;
+  using FinalModule = typename Final::template Module<ExecutionSpace, T, Form>;
 
 public:
   using value_type = T;
@@ -45,7 +47,7 @@ public:
 
   struct Context {
     TokenPlan<ExecutionSpace> plan;
-    Tensor<ExecutionSpace, T, 3> tokens;                // (c, N, D)
+    typename Stage::Context stage;                      // materialized: tokens (c, N, D)
     std::vector<Range> group_tokens;                    // of each own group
     std::vector<typename GroupTree::Context> trees;     // of each own group
     detail::GatheredTokens<ExecutionSpace, T> gathered; // (G, N, D)
@@ -94,8 +96,7 @@ public:
     std::size_t const positions = positions_of(context, image);
     std::size_t const N = B * positions;
     require_shape("DistributedAggregator::forward", "y", y, {B, positions, m_config.width});
-    reserve(exec, context.tokens, "dchag::channels::tokens", Extents<3>{context.plan.tokens(), N, m_config.width});
-    m_tokenizer.forward(workspace, context.plan, image, context.tokens);
+    auto const& tokens = Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image);
     context.gathered.reserve_for(exec, N, m_config.width);
     for (std::size_t i = 0; i < m_trees.size(); ++i) {
       auto const [begin, end] = context.group_tokens[i];
@@ -103,7 +104,7 @@ public:
       if (begin == end)
         Kokkos::deep_copy(exec, group_token, T(0)); // sent, but used by nobody
       else
-        m_trees[i].forward(workspace, context.trees[i], slices(context.tokens, begin, end), group_token);
+        m_trees[i].forward(workspace, context.trees[i], slices(tokens, begin, end), group_token);
     }
     context.gathered.all_gather(exec, m_communicator, own_groups());
     m_final.forward(workspace, context.final_module, context.gathered.present(), context.gathered.members(), rows(y));
@@ -114,20 +115,21 @@ public:
   void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input,
                 Tensor<ExecutionSpace, T, 3> const& d_y, DPixels const& d_pixels) const {
     auto frame = workspace.frame();
-    auto const [tokens, N, D] = extents_of(context.tokens);
+    std::size_t const N = d_y.extent(0) * d_y.extent(1);
     Range const own = context.gathered.own_present();
-    auto const d_groups = frame.template take<T, 3>({own.size(), N, D});
-    auto const d_tokens = frame.template take<T, 3>({tokens, N, D});
+    auto const d_groups = frame.template take<T, 3>({own.size(), N, m_config.width});
     m_final.backward(workspace, context.final_module, context.gathered.present(), context.gathered.members(), rows(d_y),
                      own, d_groups);
-    std::size_t next = 0; // groups without a token have no gradient
-    for (std::size_t i = 0; i < m_trees.size(); ++i) {
-      auto const [begin, end] = context.group_tokens[i];
-      if (begin == end) continue;
-      m_trees[i].backward(workspace, context.trees[i], slices(context.tokens, begin, end), slice(d_groups, next++),
-                          slices(d_tokens, begin, end));
-    }
-    m_tokenizer.backward(workspace, context.plan, as_image(input), d_tokens, d_pixels);
+    Stage::backward(workspace, m_tokenizer, context.stage, context.plan, as_image(input), d_pixels,
+                    [&](auto const& tokens, auto const& d_tokens) {
+                      std::size_t next = 0; // groups without a token have no gradient
+                      for (std::size_t i = 0; i < m_trees.size(); ++i) {
+                        auto const [begin, end] = context.group_tokens[i];
+                        if (begin == end) continue;
+                        m_trees[i].backward(workspace, context.trees[i], slices(tokens, begin, end),
+                                            slice(d_groups, next++), slices(d_tokens, begin, end));
+                      }
+                    });
   }
 
   template <class F>

@@ -10,7 +10,7 @@ namespace dchag {
 
 /// Distributed tokenization only: each rank tokenizes its own channels, one AllGather brings the tokens of all
 /// channels, and every rank reduces all of them. It computes the function of `ChannelAggregator`; the paper shows that
-/// it needs more memory and traffic than it saves. Here to be measured against.
+/// it needs more memory and traffic than it saves. Here to be measured against, and therefore materialized.
 ///
 /// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
 /// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of ceil(C / P) N D numbers per rank;
@@ -19,7 +19,7 @@ namespace dchag {
 /// Source: the paper, section 3.1 and figure 8.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>>
 class DistributedTokenization {
-  using ChannelTree = TreeAggregation<ExecutionSpace, T, TreePolicy>;
+  using ChannelTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Materialized>;
 
 public:
   using value_type = T;

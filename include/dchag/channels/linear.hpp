@@ -4,6 +4,7 @@
 
 #include <dchag/channels/aggregation.hpp>
 #include <dchag/channels/detail/weighted_sum.hpp>
+#include <dchag/ops/fused_sum.hpp>
 
 namespace dchag {
 
@@ -33,6 +34,22 @@ public:
     detail::weighted_sum(workspace.exec(), tokens, members, m_weight.values(), m_bias.values(), y);
   }
 
+  /// The same of tokens that are not made: one product with inner extent C s.
+  template <class Source, class Index>
+  void forward(Workspace<ExecutionSpace>& workspace, Context&, ChannelTokens<ExecutionSpace, T, Source> const& tokens,
+               Index const& members, Tensor<ExecutionSpace, T, 2> const& y) const {
+    ops::fused_sum_forward(workspace, tokens.patches, tokens.weights, m_weight.values(), m_bias.values(), members, y);
+  }
+
+  template <class Source, class DSource, class Index>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const&,
+                ChannelTokens<ExecutionSpace, T, Source> const& tokens, Index const& members,
+                Tensor<ExecutionSpace, T, 2> const& d_y, Range /*all*/,
+                ChannelTokenGradients<ExecutionSpace, T, DSource> const& d_tokens) const {
+    ops::fused_sum_backward(workspace, tokens.patches, tokens.weights, m_weight.values(), members, d_y,
+                            d_tokens.weights, m_weight.gradients(), m_bias.gradients(), d_tokens.patches);
+  }
+
   /// Shapes: d_tokens (wanted.size(), N, D) gets the gradients of the tokens `wanted`, or `no_gradient`.
   template <class Index, GradientView<3> DTokens>
   void backward(Workspace<ExecutionSpace>& workspace, Context const&, Tensor<ExecutionSpace, T, 3> const& tokens,
@@ -60,7 +77,7 @@ private:
 
 /// The paper's -L: an aggregation by a weighted sum, as a level of a tree.
 struct Linear {
-  template <class ExecutionSpace, class T>
+  template <class ExecutionSpace, class T, class /*Form*/>
   using Module = LinearModule<ExecutionSpace, T>;
 };
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/channels/channel_tokens.hpp>
 #include <dchag/channels/image.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/layers/parameter.hpp>
@@ -79,10 +80,33 @@ public:
                   slices(d_tokens, run.token, run.token + run.count),
                   slices(weight, run.channel, run.channel + run.count), T(0),
                   slices(d_patches, run.token, run.token + run.count));
-      require_shape("Tokenizer::backward", "d_pixels", d_pixels, extents_of(image.pixels));
-      clear_pixels(workspace.exec(), d_pixels);
-      ops::scatter_patches(workspace.exec(), d_patches,
-                           as_patches(plan, Image<DPixels>{d_pixels, {}, image.positions}));
+      ops::scatter_patches(workspace.exec(), d_patches, cleared_patches(workspace.exec(), plan, image, d_pixels));
+    }
+  }
+
+  /// The tokens (plan.tokens(), N, D) as what makes them, for a level that needs no stored ones.
+  template <class Pixels>
+  auto unmade_tokens(TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image) const {
+    auto const source = as_patches(plan, image);
+    return ChannelTokens<ExecutionSpace, T, std::remove_const_t<decltype(source)>>{
+        source,
+        {m_weight.template value<3>(), m_bias.template value<2>(), m_embedding.template value<2>(),
+         plan.device_channels()}};
+  }
+
+  /// Where the gradients of those tokens go: to the parameters' gradients, and to d_pixels, cleared here, or
+  /// `no_gradient`.
+  template <class Pixels, GradientView<4> DPixels>
+  auto gradients(ExecutionSpace const& exec, TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image,
+                 DPixels const& d_pixels) const {
+    ops::PatchEmbedding<ExecutionSpace, T> const weights{m_weight.template gradient<3>(),
+                                                         m_bias.template gradient<2>(),
+                                                         m_embedding.template gradient<2>(), plan.device_channels()};
+    if constexpr (is_wanted<DPixels>) {
+      auto const patches = cleared_patches(exec, plan, image, d_pixels);
+      return ChannelTokenGradients<ExecutionSpace, T, std::remove_const_t<decltype(patches)>>{patches, weights};
+    } else {
+      return ChannelTokenGradients<ExecutionSpace, T, NoGradient>{no_gradient, weights};
     }
   }
 
@@ -193,6 +217,15 @@ private:
                   "Tokenizer: the execution space cannot read the image's memory space");
     return ops::Patches<Pixels, typename ExecutionSpace::memory_space>{image.pixels, m_config.patch,
                                                                        plan.device_planes(), image.positions};
+  }
+
+  /// The patches of the image's gradient, all of which is cleared: not every pixel need be read.
+  template <class Pixels, class DPixels>
+  auto cleared_patches(ExecutionSpace const& exec, TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image,
+                       DPixels const& d_pixels) const {
+    require_shape("Tokenizer::backward", "d_pixels", d_pixels, extents_of(image.pixels));
+    clear_pixels(exec, d_pixels);
+    return as_patches(plan, Image<DPixels>{d_pixels, {}, image.positions});
   }
 
   template <class Frame, class Pixels>

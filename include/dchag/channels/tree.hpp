@@ -43,11 +43,12 @@ using SharedTree = MixedTree<Level<Layer, Groups, Modules::shared>..., Level<Lay
 
 namespace detail {
 
-/// One level over a fixed number of inputs, of which some may be absent.
-template <class ExecutionSpace, class T, class Level>
+/// One level over a fixed number of inputs, of which some may be absent. Its tokens are stored or, in the fused form,
+/// `ChannelTokens`.
+template <class ExecutionSpace, class T, class Level, class Form>
 class TreeLevel {
 public:
-  using Module = typename Level::layer::template Module<ExecutionSpace, T>;
+  using Module = typename Level::layer::template Module<ExecutionSpace, T, Form>;
   static_assert(AggregationModule<Module, ExecutionSpace, T>, "Level: the layer is CrossAttention or Linear, or has a "
                                                               "Module like theirs");
   using Index = Tensor<ExecutionSpace, std::size_t, 1>;
@@ -95,7 +96,8 @@ public:
     return outputs;
   }
 
-  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tensor<ExecutionSpace, T, 3> const& tokens,
+  template <class Tokens>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens,
                Tensor<ExecutionSpace, T, 3> const& output) const {
     for (std::size_t i = 0; i < context.groups.size(); ++i) {
       auto& group = context.groups[i];
@@ -104,10 +106,9 @@ public:
     }
   }
 
-  template <GradientView<3> DTokens>
-  void backward(Workspace<ExecutionSpace>& workspace, Context const& context,
-                Tensor<ExecutionSpace, T, 3> const& tokens, Tensor<ExecutionSpace, T, 3> const& d_output,
-                DTokens const& d_tokens) const {
+  template <class Tokens, class DTokens>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Tokens const& tokens,
+                Tensor<ExecutionSpace, T, 3> const& d_output, DTokens const& d_tokens) const {
     for (std::size_t i = 0; i < context.groups.size(); ++i) {
       auto const& group = context.groups[i];
       Range const all{0, group.tokens.size()};
@@ -118,6 +119,15 @@ public:
       else
         m_modules[group.module].backward(workspace, group.context, own, members(context, group), slice(d_output, i),
                                          all, no_gradient);
+    }
+  }
+
+  template <class Tokens>
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens) const {
+    for (auto& group : context.groups) {
+      auto const own = slices(tokens, group.tokens.begin, group.tokens.end);
+      if constexpr (requires { m_modules[0].freeze(workspace, group.context, own); })
+        m_modules[group.module].freeze(workspace, group.context, own);
     }
   }
 
@@ -136,22 +146,23 @@ private:
   std::vector<Module> m_modules;
 };
 
-template <class ExecutionSpace, class T, class Levels>
+template <class ExecutionSpace, class T, class Form, class Levels>
 struct TreeLevels;
-template <class ExecutionSpace, class T, class... Levels>
-struct TreeLevels<ExecutionSpace, T, std::tuple<Levels...>> {
-  using stages = std::tuple<TreeLevel<ExecutionSpace, T, Levels>...>;
-  using contexts = std::tuple<typename TreeLevel<ExecutionSpace, T, Levels>::Context...>;
+template <class ExecutionSpace, class T, class Form, class... Levels>
+struct TreeLevels<ExecutionSpace, T, Form, std::tuple<Levels...>> {
+  using stages = std::tuple<TreeLevel<ExecutionSpace, T, Levels, Form>...>;
+  using contexts = std::tuple<typename TreeLevel<ExecutionSpace, T, Levels, Form>::Context...>;
 };
 
 } // namespace detail
 
 /// Reduces the tokens of each position to one through the levels of a tree.
 ///
-/// Shapes: tokens (M, N, D) -> y (N, D), M the inputs that are present.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy>
+/// Shapes: tokens (M, N, D) -> y (N, D), M the inputs that are present. In the fused form the tokens may be
+/// `ChannelTokens`, which are not made, and whose gradients go to `ChannelTokenGradients`.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy, AggregationForm Form = Fused>
 class TreeAggregation {
-  using Levels = detail::TreeLevels<ExecutionSpace, T, typename TreePolicy::levels>;
+  using Levels = detail::TreeLevels<ExecutionSpace, T, Form, typename TreePolicy::levels>;
   static constexpr std::size_t depth = std::tuple_size_v<typename TreePolicy::levels>;
 
 public:
@@ -174,18 +185,25 @@ public:
     plan_level<0>(exec, context, present);
   }
 
-  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tensor<ExecutionSpace, T, 3> const& tokens,
+  template <class Tokens>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens,
                Tensor<ExecutionSpace, T, 2> const& y) const {
     forward_level<0>(workspace, context, tokens, y);
   }
 
   /// Shapes: d_tokens like tokens, or `no_gradient`.
-  template <GradientView<3> DTokens>
-  void backward(Workspace<ExecutionSpace>& workspace, Context const& context,
-                Tensor<ExecutionSpace, T, 3> const& tokens, Tensor<ExecutionSpace, T, 2> const& d_y,
-                DTokens const& d_tokens) const {
+  template <class Tokens, class DTokens>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Tokens const& tokens,
+                Tensor<ExecutionSpace, T, 2> const& d_y, DTokens const& d_tokens) const {
     auto const d_output = reshape<3>(d_y, {1, d_y.extent(0), d_y.extent(1)});
     backward_level<depth - 1>(workspace, context, tokens, d_output, d_tokens);
+  }
+
+  /// Prepares for inference with weights that no longer change: after `plan`, and until the next plan of other inputs,
+  /// `forward` uses the values of the first level as they are now.
+  template <class Tokens>
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens) const {
+    std::get<0>(m_levels).freeze(workspace, std::get<0>(context.levels), tokens);
   }
 
   template <class F>
@@ -214,25 +232,24 @@ private:
     if constexpr (I + 1 < depth) plan_level<I + 1>(exec, context, outputs);
   }
 
-  template <std::size_t I>
-  void forward_level(Workspace<ExecutionSpace>& workspace, Context& context, Tensor<ExecutionSpace, T, 3> const& tokens,
+  template <std::size_t I, class Tokens>
+  void forward_level(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens,
                      Tensor<ExecutionSpace, T, 2> const& y) const {
     auto& level = std::get<I>(context.levels);
     if constexpr (I + 1 == depth) {
       std::get<I>(m_levels).forward(workspace, level, tokens, reshape<3>(y, {1, y.extent(0), y.extent(1)}));
     } else {
       reserve(workspace.exec(), level.output, "dchag::channels::level_output",
-              Extents<3>{level.groups.size(), tokens.extent(1), tokens.extent(2)});
+              Extents<3>{level.groups.size(), y.extent(0), y.extent(1)});
       std::get<I>(m_levels).forward(workspace, level, tokens, level.output);
       forward_level<I + 1>(workspace, context, level.output, y);
     }
   }
 
   // The inputs of level I are the outputs of level I - 1; those of level 0 are the tokens.
-  template <std::size_t I, class DTokens>
-  void backward_level(Workspace<ExecutionSpace>& workspace, Context const& context,
-                      Tensor<ExecutionSpace, T, 3> const& tokens, Tensor<ExecutionSpace, T, 3> const& d_output,
-                      DTokens const& d_tokens) const {
+  template <std::size_t I, class Tokens, class DTokens>
+  void backward_level(Workspace<ExecutionSpace>& workspace, Context const& context, Tokens const& tokens,
+                      Tensor<ExecutionSpace, T, 3> const& d_output, DTokens const& d_tokens) const {
     auto const& level = std::get<I>(context.levels);
     if constexpr (I == 0) {
       std::get<0>(m_levels).backward(workspace, level, tokens, d_output, d_tokens);

@@ -6,6 +6,15 @@
 
 #include <cstdint>
 
+namespace dchag {
+
+/// a / b, rounded up.
+KOKKOS_INLINE_FUNCTION std::size_t ceil_div(std::size_t a, std::size_t b) {
+  return (a + b - 1) / b;
+}
+
+} // namespace dchag
+
 namespace dchag::math {
 
 template <class T>

@@ -61,6 +61,12 @@ public:
 
   /// W (outputs, inputs).
   Tensor<ExecutionSpace, T, 2> weight() const { return m_weight.template value<2>(); }
+  Tensor<ExecutionSpace, T, 2> weight_gradient() const { return m_weight.template gradient<2>(); }
+
+  /// b (outputs), if there is one.
+  bool has_bias() const { return m_has_bias; }
+  Tensor<ExecutionSpace, T, 1> bias() const { return m_bias.values(); }
+  Tensor<ExecutionSpace, T, 1> bias_gradient() const { return m_bias.gradients(); }
 
   template <class F>
   void for_each_parameter(F const& f) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/ops/detail/pooling_batched.hpp>
 #include <dchag/ops/detail/pooling_lanes_pixels.hpp>
 #include <dchag/ops/detail/pooling_lanes_tokens.hpp>
 
@@ -12,32 +13,6 @@ namespace detail {
 /// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache.
 template <class T>
 inline constexpr std::size_t host_tile = 8 * lanes<T>;
-
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-PoolingSizes sizes_of(Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights) {
-  return {patches.count(), weights.patch_embedding.tokens(), patches.pixels(), weights.value.extent(0),
-          weights.query.extent(0)};
-}
-
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-void check_pooling(char const* where, Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights,
-                   Pooled<ExecutionSpace, T> const& pooled) {
-  auto const& embedding = weights.patch_embedding;
-  auto const sizes = sizes_of(patches, weights);
-  auto const [N, C, s, D, h] = sizes;
-  require(h > 0 && D % h == 0, where, ": width D = ", D, " is not a multiple of heads h = ", h);
-  require(C > 0 && patches.channels() == C, where, ": patches of ", patches.channels(), " tokens, expected C = ", C,
-          ", at least 1");
-  std::size_t const held = embedding.weight.extent(0);
-  require_shape(where, "weight", embedding.weight, {held, D, s});
-  require_shape(where, "bias", embedding.bias, {held, D});
-  require_shape(where, "embedding", embedding.embedding, {held, D});
-  require_shape(where, "query", weights.query, {h, D});
-  require_shape(where, "value", weights.value, {D, D});
-  require_shape(where, "o", pooled.o, {N, D});
-  require_shape(where, "maximum", pooled.maximum, {N, h});
-  require_shape(where, "sum", pooled.sum, {N, h});
-}
 } // namespace detail
 
 /// How a pooling of these sizes would be carried out on this instance.
@@ -64,18 +39,23 @@ template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                            Tensor<ExecutionSpace, T, 3> const& folded = {}) {
-  detail::check_pooling("fused_pooling_forward", patches, weights, pooled);
-  auto const& exec = workspace.exec();
-  auto frame = workspace.frame();
-  detail::LanePooling<ExecutionSpace, T, Source> problem(exec, patches, weights);
-  problem.fold_keys(frame);
-  auto const plan = plan_fused_pooling<T>(exec, detail::sizes_of(patches, weights), choice);
+  detail::require_pooling_shapes("fused_pooling_forward", patches, weights, pooled);
   bool const is_folded = folded.data() != nullptr;
-  if (is_folded) require_shape("fused_pooling_forward", "folded", folded, {problem.C, problem.s + 1, problem.D});
-  if (is_folded || plan.values == Values::pixels)
-    detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
-  else
-    detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
+  if (is_folded)
+    require_shape("fused_pooling_forward", "folded", folded,
+                  {weights.patch_embedding.tokens(), patches.pixels() + 1, weights.value.extent(0)});
+  if constexpr (runs_on_host<ExecutionSpace>) {
+    auto frame = workspace.frame();
+    detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
+    problem.fold_keys(frame);
+    auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
+    if (is_folded || plan.values == Values::pixels)
+      detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
+    else
+      detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
+  } else {
+    detail::batched_pooling_forward(workspace, choice, patches, weights, pooled);
+  }
 }
 
 /// Gradients from d_o. The weights a are made again from the maximum and the sum, which may be those of more channels
@@ -89,23 +69,26 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
                             PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                             Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
                             PoolingWeights<ExecutionSpace, T> const& d_weights, DSource const& d_patches) {
-  detail::check_pooling("fused_pooling_backward", patches, weights, pooled);
-  detail::check_pooling("fused_pooling_backward", patches, d_weights, pooled);
+  detail::require_pooling_shapes("fused_pooling_backward", patches, weights, pooled);
+  detail::require_pooling_shapes("fused_pooling_backward", patches, d_weights, pooled);
   require_shape("fused_pooling_backward", "d_o", d_o, extents_of(pooled.o));
   require_shape("fused_pooling_backward", "delta", delta, extents_of(pooled.sum));
-  auto const& exec = workspace.exec();
-  auto frame = workspace.frame();
-  detail::LanePooling<ExecutionSpace, T, Source> problem(exec, patches, weights);
-  problem.fold_keys(frame);
-  auto const plan = plan_fused_pooling<T>(exec, detail::sizes_of(patches, weights), choice);
-  if (plan.values == Values::pixels)
-    detail::LanePixelsBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
-                                                                   d_weights, d_patches)
-        .run();
-  else
-    detail::LaneTokensBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
-                                                                   d_weights, d_patches)
-        .run();
+  if constexpr (runs_on_host<ExecutionSpace>) {
+    auto frame = workspace.frame();
+    detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
+    problem.fold_keys(frame);
+    auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
+    if (plan.values == Values::pixels)
+      detail::LanePixelsBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
+                                                                     d_weights, d_patches)
+          .run();
+    else
+      detail::LaneTokensBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
+                                                                     d_weights, d_patches)
+          .run();
+  } else {
+    detail::batched_pooling_backward(workspace, choice, patches, weights, pooled, d_o, delta, d_weights, d_patches);
+  }
 }
 
 /// The values of all tokens folded into their pixels, for inference with weights that no longer change:

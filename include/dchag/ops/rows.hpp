@@ -19,6 +19,28 @@ void add(ExecutionSpace const& exec, A const& a, B const& b, Y const& y) {
       KOKKOS_LAMBDA(std::size_t n, std::size_t j) { y(n, j) = a(n, j) + b(n, j); });
 }
 
+/// products[n, h] = sum over the features of head h of a[n] b[n].
+///
+/// Shapes: a, b (N, D), products (N, h), D a multiple of h.
+template <KokkosExecutionSpace ExecutionSpace, TensorView<2> A, TensorView<2> B, TensorView<2> Products>
+void products_of_heads(ExecutionSpace const& exec, A const& a, B const& b, Products const& products) {
+  using T = typename Products::value_type;
+  using Worker = Team<ExecutionSpace>;
+  std::size_t const heads = products.extent(1);
+  require(heads > 0 && a.extent(1) % heads == 0, "products_of_heads: width D = ", a.extent(1),
+          " is not a multiple of heads = ", heads);
+  require_shape("products_of_heads", "a", a, {products.extent(0), a.extent(1)});
+  require_shape("products_of_heads", "b", b, extents_of(a));
+  std::size_t const d = a.extent(1) / heads;
+  for_each_team(
+      exec, "dchag::ops::products_of_heads", a.extent(0), KOKKOS_LAMBDA(Worker const& team, std::size_t n) {
+        for (std::size_t h = 0; h < heads; ++h) {
+          T const sum = team.template sum<T>(d, [&](std::size_t j) { return a(n, h * d + j) * b(n, h * d + j); });
+          team.once([&] { products(n, h) = sum; });
+        }
+      });
+}
+
 /// y[n] = x[n] + table[index(n)]: adds each row's embedding.
 ///
 /// Shapes: x, y (N, D); table (L, D); index (N), values below L. y may be x.

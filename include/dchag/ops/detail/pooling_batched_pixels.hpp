@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dchag/ops/detail/pooling_kernels.hpp>
-#include <dchag/ops/fused_pooling.hpp>
+#include <dchag/ops/pooling_weights.hpp>
 #include <dchag/ops/gemm.hpp>
 
 namespace dchag::ops::detail {

@@ -4,7 +4,7 @@
 
 #include <dchag/ops/detail/pooling_kernels.hpp>
 #include <dchag/ops/detail/pooling_products.hpp>
-#include <dchag/ops/fused_pooling.hpp>
+#include <dchag/ops/pooling_weights.hpp>
 
 #include <cmath>
 

@@ -22,10 +22,6 @@ namespace dchag::ops::detail {
 template <class ExecutionSpace>
 inline constexpr std::size_t pooling_budget = std::size_t(1) << (runs_on_host<ExecutionSpace> ? 20 : 26);
 
-inline std::size_t ceil_div(std::size_t a, std::size_t b) {
-  return (a + b - 1) / b;
-}
-
 /// Sizes of a pooling of these patches.
 template <class Source, class Weights>
 PoolingSizes sizes_of(Source const& patches, Weights const& weights) {

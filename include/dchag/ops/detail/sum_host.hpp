@@ -11,10 +11,6 @@
 
 namespace dchag::ops::detail {
 
-inline std::size_t ceil_div(std::size_t a, std::size_t b) {
-  return (a + b - 1) / b;
-}
-
 /// Calls task(index, worker) for the tasks [0, count): each worker takes a contiguous share.
 template <class ExecutionSpace, class F>
 void for_each_task(ExecutionSpace const& exec, char const* label, std::size_t workers, std::size_t count,
