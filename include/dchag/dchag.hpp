@@ -39,6 +39,7 @@
 #include <dchag/channels/cross_attention.hpp>
 #include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/channels/distributed_tokenization.hpp>
+#include <dchag/channels/flat_aggregator.hpp>
 #include <dchag/channels/image.hpp>
 #include <dchag/channels/linear.hpp>
 #include <dchag/channels/partition.hpp>

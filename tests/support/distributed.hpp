@@ -61,6 +61,7 @@ void check_equals_one(Distributed& distributed, One& one, std::array<std::size_t
 struct StepTraffic {
   std::size_t gathers, bytes_gathered; // forward
   std::size_t calls_forward, calls_backward;
+  std::size_t bytes_forward, bytes_backward; // that this rank gives
 };
 
 /// Of the second step on this context, of which the first may allocate; checks that the third allocates nothing.
@@ -81,11 +82,13 @@ StepTraffic traffic_of(Distributed& distributed, std::size_t positions, std::arr
   step();
   support::CommCount const forward;
   distributed.forward(workspace, context, image, y);
-  StepTraffic traffic{forward.calls("MPI_Allgather"), forward.bytes_sent("MPI_Allgather"), forward.total_calls(), 0};
+  StepTraffic traffic{forward.calls("MPI_Allgather"), forward.bytes_sent("MPI_Allgather"), forward.total_calls(), 0,
+                        forward.total_bytes_sent(), 0};
   support::CommCount const backward;
   distributed.backward(workspace, context, image, y, no_gradient);
   exec.fence();
   traffic.calls_backward = backward.total_calls();
+  traffic.bytes_backward = backward.total_bytes_sent();
   AllocationCounter const allocations;
   step();
   CHECK(allocations.number() == 0);

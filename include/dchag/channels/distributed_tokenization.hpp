@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/channels/channel_aggregator.hpp>
+#include <dchag/channels/detail/agreed.hpp>
 #include <dchag/channels/detail/check_batch.hpp>
 #include <dchag/channels/detail/gathered.hpp>
 
@@ -34,7 +34,7 @@ public:
   /// Keeps a reference to the communicator.
   DistributedTokenization(ExecutionSpace const& exec, comm::Communicator const& communicator,
                           AggregatorConfig const& config)
-      : m_communicator(agreed(communicator, config)), m_config(config),
+      : m_communicator(detail::agreed(communicator, "DistributedTokenization", config)), m_config(config),
         m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width}, own_channels(), config.seed),
         m_tree(exec, "tree", config.channels, config.aggregation(), Placement::replicated, config.seed) {}
 
@@ -95,20 +95,6 @@ public:
   }
 
 private:
-  static comm::Communicator const& agreed(comm::Communicator const& communicator, AggregatorConfig const& config) {
-    comm::require_same(communicator, "DistributedTokenization",
-                       {{"channels", config.channels},
-                        {"patch", config.patch},
-                        {"width", config.width},
-                        {"heads", config.heads},
-                        {"projection_bias", config.projection_bias},
-                        {"seed", config.seed}});
-    std::size_t const ranks = static_cast<std::size_t>(communicator.size());
-    require(ranks <= config.channels, "DistributedTokenization: ranks P = ", ranks,
-            ", expected at most the channels C = ", config.channels);
-    return communicator;
-  }
-
   std::size_t rank() const { return static_cast<std::size_t>(m_communicator.rank()); }
   std::size_t ranks() const { return static_cast<std::size_t>(m_communicator.size()); }
   std::size_t slots_per_rank() const { return (m_config.channels + ranks() - 1) / ranks(); }

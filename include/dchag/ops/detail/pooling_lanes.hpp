@@ -153,7 +153,7 @@ struct LanePooling {
 };
 
 /// dz = a (da - delta), the gradient of the logits, over the weights a (count, tokens, h, W). Lanes without a position
-/// have weight 0.
+/// have weight 0. A weight of 1 leaves its logit no gradient: said outright, since da and delta agree but for rounding.
 template <class T, class Problem, class Delta>
 void logit_gradients(Problem const& problem, std::size_t block, std::size_t count, std::size_t tokens,
                      Delta const& delta, T const* d_weights, T* weights) {
@@ -164,7 +164,8 @@ void logit_gradients(Problem const& problem, std::size_t block, std::size_t coun
       for (std::size_t l = 0; l < problem.positions(block + b, 1); ++l) own[l] = delta((block + b) * W + l, head);
       for (std::size_t c = 0; c < tokens; ++c) {
         std::size_t const at = ((b * tokens + c) * problem.h + head) * W;
-        for (std::size_t l = 0; l < W; ++l) weights[at + l] *= d_weights[at + l] - own[l];
+        for (std::size_t l = 0; l < W; ++l)
+          weights[at + l] *= weights[at + l] < T(1) ? d_weights[at + l] - own[l] : T(0);
       }
     }
   }

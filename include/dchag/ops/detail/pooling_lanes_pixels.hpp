@@ -309,7 +309,10 @@ private:
         VectorOf<T> d_weight{};
         for (std::size_t k = 0; k <= p.s; ++k)
           d_weight += load<W>(products + (k * together + q) * W) * load<W>(pixels + k * W);
-        store(weight, a * (d_weight - load<W>(delta[q])));
+        T d_weights[W];
+        store(d_weights, d_weight);
+        for (std::size_t l = 0; l < W; ++l) // as `logit_gradients`
+          weight[l] *= weight[l] < T(1) ? d_weights[l] - delta[q][l] : T(0);
       }
     }
   }

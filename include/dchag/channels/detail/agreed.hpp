@@ -1,0 +1,27 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/channels/channel_aggregator.hpp>
+#include <dchag/comm/agree.hpp>
+
+namespace dchag::detail {
+
+/// The communicator, if all ranks have the same configuration and there is a channel for each; throws on all otherwise.
+/// Collective: one all-reduce of 16 bytes.
+inline comm::Communicator const& agreed(comm::Communicator const& communicator, char const* where,
+                                        AggregatorConfig const& config) {
+  comm::require_same(communicator, where,
+                     {{"channels", config.channels},
+                      {"patch", config.patch},
+                      {"width", config.width},
+                      {"heads", config.heads},
+                      {"projection_bias", config.projection_bias},
+                      {"seed", config.seed}});
+  std::size_t const ranks = static_cast<std::size_t>(communicator.size());
+  require(ranks <= config.channels, where, ": ranks P = ", ranks, ", expected at most the channels C = ",
+          config.channels);
+  return communicator;
+}
+
+} // namespace dchag::detail
