@@ -30,7 +30,7 @@ void check(AggregatorConfig const& config, std::array<std::size_t, 4> const& ext
 
 TEST_CASE_TEMPLATE("FlatAggregator: any number of ranks is the flat cross-attention of one", Case, DCHAG_TEST_CASES) {
   for (auto const values : {ops::Values::tokens, ops::Values::pixels}) {
-    CAPTURE(name_of(values));
+    CAPTURE(std::string(name_of(values)));
     check<Case>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {2, 37, 4, 6});
     check<Case>({.channels = 4,
                  .patch = 1,
