@@ -6,6 +6,7 @@
 #include <dchag/ops/attention.hpp>
 #include <dchag/ops/attention_pooling.hpp>
 #include <dchag/ops/detail/pooling_batched.hpp>
+#include <dchag/ops/fused_sum.hpp>
 #include <dchag/ops/gelu.hpp>
 #include <dchag/ops/layer_norm.hpp>
 #include <dchag/ops/linear.hpp>
@@ -89,6 +90,19 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
   auto const index = index_tensor(exec, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 99});
   auto const rows = index_tensor(exec, {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
   ops::Patches<Tensor<Space, T, 4>, typename Space::memory_space> const patches{image, p, {}, {}};
+  ops::PatchEmbedding<Space, T> const embedding{
+      random_tensor<T>(exec, 1, "weight", {M, D, p * p}), random_tensor<T>(exec, 1, "bias", {M, D}),
+      random_tensor<T>(exec, 1, "embedding", {M, D}), index_tensor(exec, {2, 0, 1})};
+  auto const channel_weights = random_tensor<T>(exec, 1, "channel_weights", {M});
+  auto const beta = random_tensor<T>(exec, 1, "beta", {1});
+  Workspace<Space> workspace(exec);
+  auto const fused_sum = [&] {
+    ops::fused_sum_forward(workspace, patches, embedding, channel_weights, beta, embedding.channels, y);
+    ops::fused_sum_backward(workspace, patches, embedding, channel_weights, embedding.channels, y, embedding,
+                            channel_weights, beta, patches);
+  };
+  fused_sum(); // what the workspace needs
+  { auto const frame = workspace.frame(); }
 
   ops::PoolingWeights<Space, T> const pooling{
       {random_tensor<T>(exec, 1, "weight", {M, D, p * p}), random_tensor<T>(exec, 1, "bias", {M, D}),
@@ -141,6 +155,7 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
   ops::attention_pooling_backward(exec, heads, vector, tokens, tokens, weights, x, z, per_head, tokens, tokens, y);
   ops::gather_patches(exec, patches, pixels);
   ops::scatter_patches(exec, pixels, patches);
+  fused_sum();
   ops::patch_mse(exec, patches, prediction, weight, prediction);
   ops::add(exec, x, y, y);
   ops::add_embedding(exec, x, square, rows, y);

@@ -36,14 +36,22 @@ struct FeatureParts {
 /// What a task of the forward pass works on: a tile of positions, in chunks of channels, and a part of the features.
 template <class T>
 struct ForwardTiles {
-  static constexpr std::size_t inner_extent = 256; // of a chunk, about: its patches stay in the second-level cache
+  static constexpr std::size_t inner_extent = 512 / sizeof(T); // of a chunk, about: its numbers stay in a core's cache
 
   std::size_t positions, tiles, channels;
   FeatureParts parts;
 
   ForwardTiles(std::size_t N, std::size_t C, std::size_t s, std::size_t D, std::size_t workers)
-      : positions((N >= 16 * lanes<T> * workers ? 8 : 4) * lanes<T>), tiles(ceil_div(N, positions)),
+      : positions(positions_of_tile(N, workers)), tiles(ceil_div(N, positions)),
         channels(std::clamp<std::size_t>(inner_extent / s, 1, C)), parts(D, tiles, workers) {}
+
+private:
+  // Each tile reads all weights once more. The fewest are what fills the registers of one product.
+  static std::size_t positions_of_tile(std::size_t N, std::size_t workers) {
+    std::size_t count = 256;
+    while (count > 64 && N < 2 * workers * count) count /= 2;
+    return count;
+  }
 };
 
 /// out[n, j] = in (block of positions, j, lanes).
