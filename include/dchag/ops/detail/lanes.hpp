@@ -84,7 +84,7 @@ struct ProductExtents {
   std::size_t rows, blocks, inner, segments = 1;
 };
 
-/// What the sums of a product begin with.
+/// What a product is added to. It is summed by itself first: adding term after term to a large result loses digits.
 enum class Start { zero, result };
 
 namespace kernel {
@@ -98,7 +98,7 @@ void product(ProductExtents const& extents, Scalars<T> const& a, Blocks<T const>
   for (std::size_t i = 0; i < R; ++i) {
 #pragma GCC unroll 8
     for (std::size_t q = 0; q < Q; ++q) {
-      sum[i][q] = start == Start::result ? load<L>(c.data + i * c.row + q * c.block) : VectorOf<T, L>{};
+      sum[i][q] = VectorOf<T, L>{};
       if (offsets != nullptr) sum[i][q] += offsets[i];
     }
   }
@@ -120,7 +120,11 @@ void product(ProductExtents const& extents, Scalars<T> const& a, Blocks<T const>
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < R; ++i)
 #pragma GCC unroll 8
-    for (std::size_t q = 0; q < Q; ++q) store(c.data + i * c.row + q * c.block, sum[i][q]);
+    for (std::size_t q = 0; q < Q; ++q) {
+      T* const to = c.data + i * c.row + q * c.block;
+      if (start == Start::result) sum[i][q] += load<L>(to);
+      store(to, sum[i][q]);
+    }
 }
 
 /// The same for any number of rows.
@@ -161,7 +165,7 @@ void lane_product(std::size_t inner, T const* a, std::size_t a_row, std::size_t 
   for (std::size_t i = 0; i < R; ++i)
 #pragma GCC unroll 8
     for (std::size_t j = 0; j < Q; ++j)
-      sum[i][j] = start == Start::result ? load<L>(c + i * c_row + j * c_column) : VectorOf<T>{};
+      sum[i][j] = VectorOf<T>{};
   for (std::size_t k = 0; k < inner; ++k) {
     VectorOf<T> column[Q];
 #pragma GCC unroll 8
@@ -177,7 +181,11 @@ void lane_product(std::size_t inner, T const* a, std::size_t a_row, std::size_t 
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < R; ++i)
 #pragma GCC unroll 8
-    for (std::size_t j = 0; j < Q; ++j) store(c + i * c_row + j * c_column, sum[i][j]);
+    for (std::size_t j = 0; j < Q; ++j) {
+      T* const to = c + i * c_row + j * c_column;
+      if (start == Start::result) sum[i][j] += load<L>(to);
+      store(to, sum[i][j]);
+    }
 }
 
 } // namespace kernel
