@@ -117,6 +117,12 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
       ops::detail::batched_pooling_backward(workspace, {values, 0}, patches, pooling, pooled, x, per_head, pooling,
                                             patches);
     }
+    if constexpr (std::is_same_v<T, float>) {
+      ops::PoolingChoice const choice{ops::Values::tokens, 0};
+      ops::detail::batched_pooling_forward<bfloat16>(workspace, choice, patches, pooling, pooled);
+      ops::detail::batched_pooling_backward<bfloat16>(workspace, choice, patches, pooling, pooled, x, per_head, pooling,
+                                                      no_gradient);
+    }
     ops::absorbed_pooling_forward(workspace, tokens, pooling.query, square, pooled);
     ops::absorbed_pooling_backward(workspace, tokens, pooling.query, square, pooled, x, per_head, pooling.query, square,
                                    0, M, tokens);

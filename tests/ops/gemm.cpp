@@ -146,6 +146,33 @@ TEST_CASE_TEMPLATE("gemm of matrices, constant factors, a single column", Case, 
   CHECK(relative_error(c, expected.values) < tolerance<T>(1e-5, 1e-12));
 }
 
+TEST_CASE_TEMPLATE("gemm of bfloat16, summed in float", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  if (std::is_same_v<typename Case::T, double>) return;
+  Space const exec;
+  std::size_t const batch = 3, m = 17, n = 40, k = 300;
+  auto const halves = [&](char const* name, std::size_t rows, std::size_t columns) {
+    return random_tensor<bfloat16>(exec, 1, name, {batch, rows, columns});
+  };
+  for (Op const op_a : {Op::none, Op::transpose}) {
+    for (Op const op_b : {Op::none, Op::transpose}) {
+      auto const a = op_a == Op::none ? halves("a", m, k) : halves("a", k, m);
+      auto const b = op_b == Op::none ? halves("b", k, n) : halves("b", n, k);
+      auto const c = random_tensor<float>(exec, 1, "c", {batch, m, n});
+      auto expected = array_of(c);
+      reference::gemm(op_a == Op::transpose, op_b == Op::transpose, 0.5, array_of(a), array_of(b), 2, expected);
+      ops::gemm(exec, op_a, op_b, 0.5f, a, b, 2.f, c);
+      exec.fence();
+      CHECK(relative_error(c, expected.values) < 1e-6);
+      auto const rounded = filled_tensor<bfloat16>(exec, {batch, m, n}, nan_value);
+      reference::gemm(op_a == Op::transpose, op_b == Op::transpose, 1, array_of(a), array_of(b), 0, expected);
+      ops::gemm(exec, op_a, op_b, 1.f, a, b, 0.f, rounded);
+      exec.fence();
+      CHECK(relative_error(rounded, expected.values) < 1. / 256);
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("gemm of nothing: no inner extent scales C, no rows or columns are no work", Case,
                    DCHAG_TEST_CASES) {
   using T = typename Case::T;

@@ -29,6 +29,14 @@ View times(View const& view, double factor) {
   return view;
 }
 
+/// What bfloat16 leaves of the numbers.
+template <class View>
+void round_numbers(View const& view) {
+  auto values = flat(view);
+  for (double& x : values) x = static_cast<double>(bfloat16(x));
+  assign(view, values);
+}
+
 /// The weights of the tokens [begin, end).
 template <class Space, class T>
 ops::PoolingWeights<Space, T> part_of(ops::PoolingWeights<Space, T> weights, std::size_t begin, std::size_t end) {
@@ -88,7 +96,7 @@ struct Problem {
     reference::Model model;
     reference::Array<4> d_image;
   };
-  Expected expected() const {
+  Expected expected(bool rounded_tokens = false) const {
     reference::Model model{D, h, {}};
     model.weights = {{"tokenizer.weight", flat(weights.patch_embedding.weight)},
                      {"tokenizer.bias", flat(weights.patch_embedding.bias)},
@@ -96,7 +104,9 @@ struct Problem {
     model.gradients = {{"tokenizer.weight", flat(d_weights.patch_embedding.weight)},
                        {"tokenizer.bias", flat(d_weights.patch_embedding.bias)},
                        {"tokenizer.embedding", flat(d_weights.patch_embedding.embedding)}};
-    auto const x = reference::tokenize(model, channels, array_of(image), cut).x;
+    auto x = reference::tokenize(model, channels, array_of(image), cut).x;
+    if (rounded_tokens)
+      for (double& token : x.values) token = static_cast<double>(bfloat16(token));
     auto const r = array_of(weights.query);
     auto const value = array_of(weights.value);
     auto gradients = reference::pooling_backward(r, value, x, array_of(d_o));
@@ -256,6 +266,51 @@ TEST_CASE_TEMPLATE("batched pooling of pixels of another type", Case, DCHAG_TEST
   auto const expected = Problem<typename Case::ExecutionSpace, T, Other>(sizes).expected();
   for (auto const values : {Values::tokens, Values::pixels})
     check_problem<typename Case::ExecutionSpace, T, Other>(sizes, {values, 0}, true, expected, 1e-5);
+}
+
+TEST_CASE_TEMPLATE("batched pooling of tokens stored as bfloat16", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  if constexpr (std::is_same_v<typename Case::T, float>) {
+    // Against numbers that were rounded before, and tokens that were rounded, only what is made of them differs.
+    for (bool const rounded : {false, true}) {
+      CAPTURE(rounded);
+      Problem<Space, float> problem(
+          {.tokens = 37, .patch = 4, .heads = 4, .d = 6, .samples = 2, .rows = 5, .columns = 5});
+      auto const& weights = problem.weights;
+      if (rounded) {
+        Kokkos::deep_copy(weights.patch_embedding.embedding, 0.f); // its sum with the bias is what is rounded
+        round_numbers(problem.image);
+        round_numbers(weights.patch_embedding.weight);
+        round_numbers(weights.patch_embedding.bias);
+        round_numbers(weights.query);
+        round_numbers(weights.value);
+        round_numbers(problem.d_o);
+      }
+      auto const expected = problem.expected(rounded);
+      // g is rounded to 2^-9: logits of 5 are wrong by 0.01, and so are the weights of the tokens that count most.
+      double const bound = rounded ? 1e-2 : 2e-2;
+      ops::PoolingChoice const choice{Values::tokens, 16};
+      auto const patches = problem.patches(problem.image, problem.p);
+      ops::detail::batched_pooling_forward<bfloat16>(problem.workspace, choice, patches, weights, problem.pooled);
+      problem.exec.fence();
+      CHECK(relative_error(problem.pooled.o, expected.forward.o.values) < bound);
+      CHECK(relative_error(problem.pooled.maximum, expected.forward.maximum.values) < bound);
+      CHECK(relative_error(problem.pooled.sum, expected.forward.sum.values) < bound);
+      problem.make_delta();
+      auto const& d = problem.d_weights;
+      auto const d_image = random_tensor<float>(problem.exec, 2, "d_image", extents_of(problem.image));
+      ops::detail::batched_pooling_backward<bfloat16>(problem.workspace, choice, patches, weights, problem.pooled,
+                                                      problem.d_o, problem.delta, d,
+                                                      problem.patches(d_image, problem.p));
+      problem.exec.fence();
+      auto const& gradients = expected.model.gradients;
+      CHECK(relative_error(d.patch_embedding.weight, gradients.at("tokenizer.weight")) < bound);
+      CHECK(relative_error(d.patch_embedding.bias, gradients.at("tokenizer.bias")) < bound);
+      CHECK(relative_error(d.value, expected.gradients.d_value.values) < bound);
+      CHECK(relative_error(d.query, expected.gradients.d_query.values) < bound);
+      CHECK(relative_error(d_image, expected.d_image.values) < bound);
+    }
+  }
 }
 
 TEST_CASE_TEMPLATE("batched pooling of a strided image, at some of its positions", Case, DCHAG_TEST_CASES) {

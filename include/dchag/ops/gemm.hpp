@@ -31,13 +31,19 @@ void require_unit_columns(char const* name, View const& view) {
 /// C = alpha op(A) op(B) + beta C, for one matrix or a batch.
 ///
 /// Shapes: C (m, n) or (batch, m, n); op(A) (m, k), op(B) (k, n), each with or without the batch axis: a factor of rank
-/// 2 serves the whole batch. Any strides, but columns are contiguous. With beta = 0, C is not read. Throws: ShapeError.
+/// 2 serves the whole batch. Any strides, but columns are contiguous. With beta = 0, C is not read. Types: all of T; or
+/// A and B of bfloat16 and C of float or bfloat16, summed in float, which devices do many times faster. Throws:
+/// ShapeError.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, detail::MatrixView A, detail::MatrixView B,
           detail::MatrixView C>
 void gemm(ExecutionSpace const& exec, Op op_a, Op op_b, T alpha, A const& a, B const& b, T beta, C const& c) {
-  static_assert(std::is_same_v<typename C::value_type, T>, "gemm: C has the scalar type of alpha and beta");
-  static_assert(std::is_same_v<typename A::non_const_value_type, T>, "gemm: A has the scalar type of C");
-  static_assert(std::is_same_v<typename B::non_const_value_type, T>, "gemm: B has the scalar type of C");
+  using In = typename A::non_const_value_type;
+  using Out = typename C::value_type;
+  constexpr bool halves = std::is_same_v<In, bfloat16> && std::is_same_v<T, float>;
+  static_assert(std::is_same_v<Out, T> || (halves && std::is_same_v<Out, bfloat16>),
+                "gemm: C has the scalar type of alpha and beta");
+  static_assert(std::is_same_v<In, T> || halves, "gemm: A has the scalar type of C");
+  static_assert(std::is_same_v<typename B::non_const_value_type, In>, "gemm: B has the scalar type of C, or of A");
   constexpr std::size_t rank_of_c = C::rank; // an enumerator of the View's own in Kokkos 3.4, not to be compared
   static_assert(A::rank <= rank_of_c && B::rank <= rank_of_c, "gemm: a batch of factors needs a batch of results");
   auto const [a_rows, a_columns] = std::pair(a.extent(A::rank - 2), a.extent(A::rank - 1));
@@ -59,20 +65,22 @@ void gemm(ExecutionSpace const& exec, Op op_a, Op op_b, T alpha, A const& a, B c
   if (batch == 0 || m == 0 || n == 0) return;
 
   auto const constant = [](auto const& x) {
-    return detail::Matrices<T const>{x.data, x.rows, x.columns, x.row_stride, x.matrix_stride};
+    return detail::Matrices<In const>{x.data, x.rows, x.columns, x.row_stride, x.matrix_stride};
   };
-  detail::Product<T> const product{op_a,
-                                   op_b,
-                                   batch,
-                                   m,
-                                   n,
-                                   k,
-                                   alpha,
-                                   beta,
-                                   constant(detail::matrices(a)),
-                                   constant(detail::matrices(b)),
-                                   detail::matrices(c)};
-  if constexpr (runs_on_host<ExecutionSpace>)
+  detail::Product<T, In, Out> const product{op_a,
+                                            op_b,
+                                            batch,
+                                            m,
+                                            n,
+                                            k,
+                                            alpha,
+                                            beta,
+                                            constant(detail::matrices(a)),
+                                            constant(detail::matrices(b)),
+                                            detail::matrices(c)};
+  if constexpr (runs_on_host<ExecutionSpace> && halves)
+    detail::gemm_kernel(exec, product); // no host library takes them: right, not fast
+  else if constexpr (runs_on_host<ExecutionSpace>)
     detail::gemm_host(exec, product);
   else
     detail::gemm_device(exec, product);

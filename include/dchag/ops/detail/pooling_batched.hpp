@@ -7,6 +7,10 @@
 
 namespace dchag::ops::detail {
 
+struct SameAsWeights {};
+template <class TokenType, class T>
+using TokenTypeOf = std::conditional_t<std::is_same_v<TokenType, SameAsWeights>, T, TokenType>;
+
 /// By the operations of forward and backward per position; those of the values made for all positions are shared out.
 inline Values batched_values(PoolingSizes const& n, Values wanted) {
   if (wanted != Values::automatic) return wanted;
@@ -46,9 +50,10 @@ void require_pooling_shapes(char const* where, Source const& patches, PoolingWei
 ///     n])
 ///
 /// Shapes: patches (C, N, s); others as in `PoolingWeights` and `Pooled`. Scratch is bounded whatever N and C are, but
-/// for a share of h (s + 1) / (D s) of the weights. Throws: ShapeError.
+/// for a share of h (s + 1) / (D s) of the weights. TokenType: what patches, embeddings and tokens are stored as in the
+/// token form, and multiplied as: T unless given, or bfloat16 where T is float. Throws: ShapeError.
 /// Source: mathematics of the fused form; the statistics as in FlashAttention-2.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+template <class TokenType = SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void batched_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
                              PoolingWeights<ExecutionSpace, T> const& weights,
                              Pooled<ExecutionSpace, T> const& pooled) {
@@ -56,7 +61,7 @@ void batched_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice
   if (batched_values(sizes_of(patches, weights), choice.values) == Values::pixels)
     batched_pixels_forward(workspace, choice.tile, patches, weights, pooled);
   else
-    batched_tokens_forward(workspace, choice.tile, patches, weights, pooled);
+    batched_tokens_forward<TokenTypeOf<TokenType, T>>(workspace, choice.tile, patches, weights, pooled);
 }
 
 /// Gradients of the weights and, if wanted, of the image, from d_o. maximum and sum may be those of more tokens than
@@ -65,7 +70,7 @@ void batched_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice
 /// Shapes: d_o (N, D); delta (N, h): the sum over a head's features of d_o * o; d_weights as weights: query is
 /// overwritten, the others are added to. d_patches: patches of the image's gradient, which the caller cleared, or
 /// `no_gradient`. Throws: ShapeError.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
+template <class TokenType = SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
 void batched_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
                               PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                               Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
@@ -76,7 +81,8 @@ void batched_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoic
   if (batched_values(sizes_of(patches, weights), choice.values) == Values::pixels)
     batched_pixels_backward(workspace, choice.tile, patches, weights, pooled, d_o, delta, d_weights, d_patches);
   else
-    batched_tokens_backward(workspace, choice.tile, patches, weights, pooled, d_o, delta, d_weights, d_patches);
+    batched_tokens_backward<TokenTypeOf<TokenType, T>>(workspace, choice.tile, patches, weights, pooled, d_o, delta,
+                                                       d_weights, d_patches);
 }
 
 } // namespace dchag::ops::detail

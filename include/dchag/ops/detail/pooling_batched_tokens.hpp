@@ -33,56 +33,60 @@ PoolingTiles token_tiles(PoolingSizes const& n, std::size_t columns, std::size_t
   return {positions, ceil_div(n.tokens, parts)};
 }
 
-/// What forward and backward need of the weights and of each tile.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+/// What forward and backward need of the weights and of each tile. Patches, embeddings and tokens are stored as
+/// TokenType and multiplied as such; logits, statistics and sums over positions are of T.
+template <class TokenType, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 class BatchedTokens {
 public:
   using Frame = typename Workspace<ExecutionSpace>::Frame;
   using Weights = PoolingWeights<ExecutionSpace, T>;
   template <std::size_t Rank>
-  using Numbers = Tensor<ExecutionSpace, T, Rank>;
+  using Stored = Tensor<ExecutionSpace, TokenType, Rank>;
 
   BatchedTokens(ExecutionSpace const& instance, Frame& frame, std::size_t wanted_positions, Source const& patches,
                 Weights const& weights)
       : exec(instance), sizes(sizes_of(patches, weights)), columns(padded_columns(sizes.pixels)),
         tiles(token_tiles<ExecutionSpace>(sizes, columns, wanted_positions)),
-        g(frame.template take<T, 3>({sizes.heads, sizes.tokens, columns})), m_patches(patches), m_weights(weights),
-        m_embedding(frame.template take<T, 1>({sizes.width * tiles.tokens * columns})) {
+        g(frame.template take<TokenType, 3>({sizes.heads, sizes.tokens, columns})),
+        value(stored_as<TokenType>(exec, frame, weights.value)), m_patches(patches), m_weights(weights),
+        m_embedding(frame.template take<TokenType, 1>({sizes.width * tiles.tokens * columns})) {
+    auto const query = stored_as<TokenType>(exec, frame, weights.query);
     for_each_part(sizes.tokens, tiles.tokens, [&](std::size_t begin, std::size_t end) {
-      gemm(exec, Op::none, Op::none, T(1), weights.query, flattened(embedding(begin, end)), T(0),
+      gemm(exec, Op::none, Op::none, T(1), query, flattened(embedding(begin, end)), T(0),
            flattened(middle(g, begin, end)));
     });
   }
 
-  /// Vendors' products want rows at multiples of 16 bytes.
+  /// Vendors' products want rows at multiples of 16 bytes. Tokens of bfloat16 go a device's way on hosts too.
   static std::size_t padded_columns(std::size_t pixels) {
-    constexpr std::size_t unit = runs_on_host<ExecutionSpace> ? 1 : 16 / sizeof(T);
+    constexpr std::size_t unit =
+        runs_on_host<ExecutionSpace> && std::is_same_v<TokenType, T> ? 1 : 16 / sizeof(TokenType);
     return ceil_div(pixels + 1, unit) * unit;
   }
 
   /// E of the tokens [begin, end): (D, tokens, S). Read from the weights unless it was the last one asked for.
-  Numbers<3> embedding(std::size_t begin, std::size_t end) {
-    Numbers<3> const part(m_embedding.data(), sizes.width, end - begin, columns);
+  Stored<3> embedding(std::size_t begin, std::size_t end) {
+    Stored<3> const part(m_embedding.data(), sizes.width, end - begin, columns);
     if (m_begin != begin) gather_embedding(exec, m_weights.patch_embedding, begin, part);
     m_begin = begin;
     return part;
   }
 
   /// Patches (C, t, S) and logits (C, t, h) of a tile.
-  Numbers<3> patches(Frame& frame, std::size_t begin, std::size_t end) const {
-    auto const p = frame.template take<T, 3>({sizes.tokens, end - begin, columns});
+  Stored<3> patches(Frame& frame, std::size_t begin, std::size_t end) const {
+    auto const p = frame.template take<TokenType, 3>({sizes.tokens, end - begin, columns});
     gather_tile(exec, m_patches, 0, begin, p);
     return p;
   }
-  Numbers<3> logits(Frame& frame, Numbers<3> const& p) const {
+  auto logits(Frame& frame, Stored<3> const& p) const {
     auto const z = frame.template take<T, 3>({sizes.tokens, p.extent(1), sizes.heads});
     gemm(exec, Op::none, Op::transpose, T(1), p, exchanged(g), T(0), z);
     return z;
   }
 
   /// Tokens of a part: (tokens, t, D).
-  Numbers<3> tokens(Frame& frame, Numbers<3> const& p, std::size_t begin, std::size_t end) {
-    auto const x = frame.template take<T, 3>({end - begin, p.extent(1), sizes.width});
+  Stored<3> tokens(Frame& frame, Stored<3> const& p, std::size_t begin, std::size_t end) {
+    auto const x = frame.template take<TokenType, 3>({end - begin, p.extent(1), sizes.width});
     gemm(exec, Op::none, Op::transpose, T(1), slices(p, begin, end), exchanged(embedding(begin, end)), T(0), x);
     return x;
   }
@@ -91,22 +95,23 @@ public:
   PoolingSizes sizes;
   std::size_t columns; // S
   PoolingTiles tiles;
-  Numbers<3> g; // (h, C, S): logits are g[h, c] . p[c, n]
+  Stored<3> g;     // (h, C, S): logits are g[h, c] . p[c, n]
+  Stored<2> value; // (D, D): W_v
 
 private:
   Source const& m_patches;
   Weights const& m_weights;
-  Numbers<1> m_embedding;
+  Stored<1> m_embedding;
   std::size_t m_begin = static_cast<std::size_t>(-1);
 };
 
 /// See `batched_pooling_forward`.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+template <class TokenType, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions, Source const& patches,
                             PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled) {
   auto const& exec = workspace.exec();
   auto frame = workspace.frame();
-  BatchedTokens<ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
+  BatchedTokens<TokenType, ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
   auto const [N, C, s, D, h] = batched.sizes;
   std::size_t const width = D;
   std::size_t const heads = h;
@@ -118,26 +123,27 @@ void batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wa
     auto const maximum = rows_of(pooled.maximum, begin, end);
     auto const sum = rows_of(pooled.sum, begin, end);
     softmax_statistics(exec, by_tokens(z), true, maximum, sum);
-    softmax_weights(exec, by_tokens(z), maximum, sum, by_tokens(z));
+    auto const a = scratch_like<TokenType>(tile, z); // (C, t, h)
+    softmax_weights(exec, by_tokens(z), maximum, sum, by_tokens(a));
     auto const m = tile.template take<T, 3>({end - begin, heads, width});
     for_each_part(count, batched.tiles.tokens, [&](std::size_t c, std::size_t c_end) {
       auto part = workspace.frame();
       auto const x = batched.tokens(part, p, c, c_end);
-      add_weighted_tokens(exec, slices(z, c, c_end), x, c == 0, m);
+      add_weighted_tokens(exec, slices(a, c, c_end), x, c == 0, m);
     });
-    value_forward(exec, m, weights.value, rows_of(pooled.o, begin, end));
+    value_forward(exec, stored_as<TokenType>(exec, tile, m), batched.value, rows_of(pooled.o, begin, end));
   });
 }
 
 /// See `batched_pooling_backward`.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
+template <class TokenType, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
 void batched_tokens_backward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions, Source const& patches,
                              PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                              Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
                              PoolingWeights<ExecutionSpace, T> const& d_weights, DSource const& d_patches) {
   auto const& exec = workspace.exec();
   auto frame = workspace.frame();
-  BatchedTokens<ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
+  BatchedTokens<TokenType, ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
   auto const [N, C, s, D, h] = batched.sizes;
   std::size_t const S = batched.columns;
   std::size_t const width = D;
@@ -154,13 +160,14 @@ void batched_tokens_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
     auto tile = workspace.frame();
     std::size_t const t = end - begin;
     auto const p = batched.patches(tile, begin, end);
-    auto const a = batched.logits(tile, p); // (C, t, h)
-    softmax_weights(exec, by_tokens(a), rows_of(pooled.maximum, begin, end), rows_of(pooled.sum, begin, end),
+    auto const z = batched.logits(tile, p);          // (C, t, h)
+    auto const a = scratch_like<TokenType>(tile, z); // (C, t, h)
+    softmax_weights(exec, by_tokens(z), rows_of(pooled.maximum, begin, end), rows_of(pooled.sum, begin, end),
                     by_tokens(a));
-    auto const d_o_tile = rows_of(d_o, begin, end);
+    auto const d_o_tile = stored_as<TokenType>(exec, tile, rows_of(d_o, begin, end));
     auto const m = tile.template take<T, 3>({t, heads, width});
-    auto const d_m = tile.template take<T, 3>({t, heads, width});
-    value_backward(exec, d_o_tile, weights.value, d_m);
+    auto const d_m = tile.template take<TokenType, 3>({t, heads, width});
+    value_backward(exec, d_o_tile, batched.value, d_m);
     for_each_part(count, batched.tiles.tokens, [&](std::size_t c, std::size_t c_end) {
       auto part = workspace.frame();
       auto const x = batched.tokens(part, p, c, c_end);
@@ -169,9 +176,10 @@ void batched_tokens_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
       auto const a_part = slices(a, c, c_end);
       add_weighted_tokens(exec, a_part, x, c == 0, m);
 
-      auto const d_z = part.template take<T, 3>({c_end - c, t, heads});
-      token_products(exec, x, d_m, d_z);
-      logit_gradient(exec, by_tokens(a_part), by_tokens(d_z), rows_of(delta, begin, end), by_tokens(d_z));
+      auto const d_a = part.template take<T, 3>({c_end - c, t, heads});
+      auto const d_z = scratch_like<TokenType>(part, d_a);
+      token_products(exec, x, d_m, d_a);
+      logit_gradient(exec, by_tokens(a_part), by_tokens(d_a), rows_of(delta, begin, end), by_tokens(d_z));
       gemm(exec, Op::transpose, Op::none, T(1), d_z, p_part, T(1), exchanged(middle(Q, c, c_end)));
 
       auto const d_x = x; // of the values alone: what goes through the logits stays in pixels
@@ -186,14 +194,15 @@ void batched_tokens_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
         scatter_tile(exec, d_p, c, begin, d_patches);
       }
     });
-    add_value_gradient(exec, d_o_tile, m, d_weights.value);
+    add_value_gradient(exec, d_o_tile, stored_as<TokenType>(exec, tile, m), d_weights.value);
   });
 
   for_each_part(count, batched.tiles.tokens, [&](std::size_t c, std::size_t c_end) {
-    auto const E = flattened(batched.embedding(c, c_end));
+    auto const E = d_embedding_of(c, c_end); // of T, where its gradient will be
+    auto const d_E = E;
     auto const Q_part = flattened(middle(Q, c, c_end));
-    gemm(exec, Op::none, Op::transpose, T(1), Q_part, E, T(c == 0 ? 0 : 1), d_weights.query);
-    auto const d_E = d_embedding_of(c, c_end);
+    gather_embedding(exec, weights.patch_embedding, c, E);
+    gemm(exec, Op::none, Op::transpose, T(1), Q_part, flattened(E), T(c == 0 ? 0 : 1), d_weights.query);
     gemm(exec, Op::transpose, Op::none, T(1), weights.query, Q_part, T(0), flattened(d_E));
     scatter_embedding(exec, d_E, c, d_weights.patch_embedding);
   });

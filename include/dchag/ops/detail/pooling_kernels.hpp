@@ -9,6 +9,7 @@
 /// logits and the gradients of weight and bias are then plain products of S >= s + 1 columns; columns beyond are zero.
 /// Letters: D width, h heads, C tokens, t positions of a tile, R = t h.
 
+#include <dchag/core/bfloat16.hpp>
 #include <dchag/core/check.hpp>
 #include <dchag/core/parallel.hpp>
 #include <dchag/ops/patch_embedding.hpp>
@@ -74,6 +75,36 @@ void clear_rows(ExecutionSpace const& exec, X const& x) {
   for_each_element(
       exec, "dchag::ops::clear_rows", x.extent(0), x.extent(1),
       KOKKOS_LAMBDA(std::size_t n, std::size_t j) { x(n, j) = T(0); });
+}
+
+/// y = x in the other type.
+template <KokkosExecutionSpace ExecutionSpace, TensorView<2> X, TensorView<2> Y>
+void convert(ExecutionSpace const& exec, X const& x, Y const& y) {
+  using Number = typename Y::value_type;
+  for_each_element(
+      exec, "dchag::ops::convert", x.extent(0), x.extent(1),
+      KOKKOS_LAMBDA(std::size_t n, std::size_t j) { y(n, j) = static_cast<Number>(x(n, j)); });
+}
+
+/// `view` itself if it holds such numbers, else a copy of it in scratch.
+template <class Number, KokkosExecutionSpace ExecutionSpace, class Frame, class View>
+auto stored_as(ExecutionSpace const& exec, Frame& frame, View const& view) {
+  if constexpr (std::is_same_v<Number, typename View::non_const_value_type>) {
+    return view;
+  } else {
+    auto const copy = frame.template take<Number, View::rank>(extents_of(view));
+    convert(exec, rows(view), rows(copy));
+    return copy;
+  }
+}
+
+/// `view` itself if it holds such numbers, else scratch of its extents.
+template <class Number, class Frame, class View>
+auto scratch_like(Frame& frame, View const& view) {
+  if constexpr (std::is_same_v<Number, typename View::non_const_value_type>)
+    return view;
+  else
+    return frame.template take<Number, View::rank>(extents_of(view));
 }
 
 /// out[j, i] = [weight, bias + embedding, 0 ...] of the tokens first + i.

@@ -14,6 +14,11 @@
 
 namespace dchag::ops::detail {
 
+/// Whether these products are made by hand: of bfloat16 they are not.
+template <class ExecutionSpace, class... Views>
+inline constexpr bool by_hand = runs_on_host<ExecutionSpace> &&
+                                (!std::is_same_v<typename Views::non_const_value_type, bfloat16> && ...);
+
 template <KokkosExecutionSpace ExecutionSpace, class F>
 void for_each_position_on_host(ExecutionSpace const& exec, char const* label, std::size_t positions, F const& f) {
   Kokkos::parallel_for(label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, positions),
@@ -23,8 +28,8 @@ void for_each_position_on_host(ExecutionSpace const& exec, char const* label, st
 /// m[n, h] (+)= sum over c of a[c, n, h] x[c, n]; `first`: m is overwritten.
 template <KokkosExecutionSpace ExecutionSpace, TensorView<3> A, TensorView<3> X, TensorView<3> M>
 void add_weighted_tokens(ExecutionSpace const& exec, A const& a, X const& x, bool first, M const& m) {
-  using T = typename M::value_type;
-  if constexpr (runs_on_host<ExecutionSpace>) {
+  using T = AccumulatorOf<typename M::value_type>;
+  if constexpr (by_hand<ExecutionSpace, A, X, M>) {
     for_each_position_on_host(exec, "dchag::ops::add_weighted_tokens", m.extent(0), [=](std::size_t n) {
       product_of_columns<T>(m.extent(2), {m.extent(1), 0, x.extent(0)}, {&a(0, n, 0), 1, a.stride(0)},
                             {&x(0, n, 0), x.stride(0), 0}, {&m(n, 0, 0), m.stride(1), 0},
@@ -38,8 +43,8 @@ void add_weighted_tokens(ExecutionSpace const& exec, A const& a, X const& x, boo
 /// d_x[c, n] = sum over h of a[c, n, h] d_m[n, h].
 template <KokkosExecutionSpace ExecutionSpace, TensorView<3> A, TensorView<3> DM, TensorView<3> DX>
 void spread_to_tokens(ExecutionSpace const& exec, A const& a, DM const& d_m, DX const& d_x) {
-  using T = typename DX::value_type;
-  if constexpr (runs_on_host<ExecutionSpace>) {
+  using T = AccumulatorOf<typename DX::value_type>;
+  if constexpr (by_hand<ExecutionSpace, A, DM, DX>) {
     for_each_position_on_host(exec, "dchag::ops::spread_to_tokens", d_m.extent(0), [=](std::size_t n) {
       product_of_columns<T>(d_m.extent(2), {d_x.extent(0), 0, d_m.extent(1)}, {&a(0, n, 0), a.stride(0), 1},
                             {&d_m(n, 0, 0), d_m.stride(1), 0}, {&d_x(0, n, 0), d_x.stride(0), 0}, Start::zero);
@@ -52,8 +57,8 @@ void spread_to_tokens(ExecutionSpace const& exec, A const& a, DM const& d_m, DX 
 /// d_a[c, n, h] = x[c, n] . d_m[n, h].
 template <KokkosExecutionSpace ExecutionSpace, TensorView<3> X, TensorView<3> DM, TensorView<3> DA>
 void token_products(ExecutionSpace const& exec, X const& x, DM const& d_m, DA const& d_a) {
-  using T = typename DA::value_type;
-  if constexpr (runs_on_host<ExecutionSpace>) {
+  using T = AccumulatorOf<typename DA::value_type>;
+  if constexpr (by_hand<ExecutionSpace, X, DM, DA>) {
     constexpr std::size_t L = lanes<T>;
     constexpr std::size_t tokens = 8; // a block of sums, each a register that is summed up at the end
     constexpr std::size_t heads = 8;
@@ -96,7 +101,7 @@ void value_forward(ExecutionSpace const& exec, M const& m, V const& value, O con
 /// d_m[n, h] = W_v[h]^T d_o[n, h].
 template <class ExecutionSpace, TensorView<2> DO, TensorView<2> V, TensorView<3> DM>
 void value_backward(ExecutionSpace const& exec, DO const& d_o, V const& value, DM const& d_m) {
-  using T = typename DM::value_type;
+  using T = AccumulatorOf<typename DM::value_type>;
   std::size_t const heads = d_m.extent(1);
   gemm(exec, Op::none, Op::none, T(1), by_heads(d_o, heads), head_rows(value, heads), T(0), exchanged(d_m));
 }

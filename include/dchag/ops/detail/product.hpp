@@ -22,14 +22,14 @@ struct Matrices {
   KOKKOS_FUNCTION T* matrix(std::size_t index) const { return data + index * matrix_stride; }
 };
 
-/// C[i] = alpha op(A[i]) op(B[i]) + beta C[i] for i < batch, with op(A) of (m, k) and op(B) of (k, n).
-template <class T>
+/// C[i] = alpha op(A[i]) op(B[i]) + beta C[i] for i < batch, with op(A) of (m, k) and op(B) of (k, n), summed in T.
+template <class T, class In = T, class Out = T>
 struct Product {
   Op op_a, op_b;
   std::size_t batch, m, n, k;
   T alpha, beta;
-  Matrices<T const> a, b;
-  Matrices<T> c;
+  Matrices<In const> a, b;
+  Matrices<Out> c;
 };
 
 } // namespace detail
