@@ -388,10 +388,10 @@ TEST_CASE_TEMPLATE("batched pooling allocates nothing once its workspace has gro
 }
 
 TEST_CASE_TEMPLATE("batched pooling takes the values from where they cost least", Case, DCHAG_TEST_CASES) {
-  CHECK(ops::detail::batched_values({65536, 500, 1, 1024, 16}, Values::automatic) == Values::pixels);
-  CHECK(ops::detail::batched_values({4096, 128, 256, 1024, 16}, Values::automatic) == Values::tokens);
-  CHECK(ops::detail::batched_values({1, 128, 1, 1024, 16}, Values::automatic) == Values::tokens);
-  CHECK(ops::detail::batched_values({4096, 128, 256, 1024, 16}, Values::pixels) == Values::pixels);
+  CHECK(ops::cheaper_values({65536, 500, 1, 1024, 16}, Values::automatic) == Values::pixels);
+  CHECK(ops::cheaper_values({4096, 128, 256, 1024, 16}, Values::automatic) == Values::tokens);
+  CHECK(ops::cheaper_values({1, 128, 1, 1024, 16}, Values::automatic) == Values::tokens);
+  CHECK(ops::cheaper_values({4096, 128, 256, 1024, 16}, Values::pixels) == Values::pixels);
 }
 
 TEST_CASE_TEMPLATE("batched pooling: wrong shapes are errors", Case, DCHAG_TEST_CASES) {

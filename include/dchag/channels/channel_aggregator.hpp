@@ -77,7 +77,7 @@ public:
   /// computed from the weights alone is, once. `forward` then takes the first level's values from the context.
   template <class Input>
   void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input) const
-    requires std::same_as<Form, Fused>
+    requires FusedForm<Form>
   {
     auto const image = as_image(input);
     prepare(workspace.exec(), context, image);

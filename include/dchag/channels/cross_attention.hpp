@@ -17,9 +17,16 @@ namespace dchag {
 /// Source: the paper, section 3; biases as in ClimaX (Nguyen et al. 2023) on request.
 struct CrossAttention {
   template <class ExecutionSpace, class T, class Form>
-  using Module = std::conditional_t<std::is_same_v<Form, Materialized>,
-                                    detail::MaterializedCrossAttention<ExecutionSpace, T>,
-                                    detail::FusedCrossAttention<ExecutionSpace, T>>;
+  struct Implementation {
+    using type = detail::FusedCrossAttention<ExecutionSpace, T, TokenType<Form, T>>;
+  };
+  template <class ExecutionSpace, class T>
+  struct Implementation<ExecutionSpace, T, Materialized> {
+    using type = detail::MaterializedCrossAttention<ExecutionSpace, T>;
+  };
+
+  template <class ExecutionSpace, class T, class Form>
+  using Module = typename Implementation<ExecutionSpace, T, Form>::type;
 };
 
 } // namespace dchag

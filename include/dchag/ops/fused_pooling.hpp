@@ -13,6 +13,11 @@ namespace detail {
 /// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache.
 template <class T>
 inline constexpr std::size_t host_tile = 8 * lanes<T>;
+
+/// Whether the positions are taken as lanes of a host's registers, not as products of a library.
+template <class ExecutionSpace, class Token, class T>
+inline constexpr bool takes_lanes = runs_on_host<ExecutionSpace> &&
+                                    (std::is_same_v<Token, SameAsWeights> || std::is_same_v<Token, T>);
 } // namespace detail
 
 /// How a pooling of these sizes would be carried out on this instance.
@@ -31,31 +36,34 @@ PoolingPlan plan_fused_pooling(ExecutionSpace const& exec, PoolingSizes const& s
 /// folded too (`Values`), as the cost model of `plan_pooling` or the caller's `choice` says. Values that were folded
 /// before (`fold_values`) are used as they are.
 /// Shapes: patches (C, N, s); pooled.o (N, D), pooled.maximum and pooled.sum (N, h); folded (C, s + 1, D) or empty.
+/// Returns what was done. `Token` is what tokens are made of: T unless it is said, or `bfloat16` with T float.
 /// Scratch is of a size that N changes by O(D) numbers a position at most.
 /// Throws: ShapeError.
 /// Source: own. A query that does not depend on the position can be absorbed into the keys' weights; statistics as in
 /// FlashAttention-2 (Dao 2023).
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-void fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
+template <class Token = detail::SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
+PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                            Tensor<ExecutionSpace, T, 3> const& folded = {}) {
   detail::require_pooling_shapes("fused_pooling_forward", patches, weights, pooled);
+  auto plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
   bool const is_folded = folded.data() != nullptr;
   if (is_folded)
     require_shape("fused_pooling_forward", "folded", folded,
                   {weights.patch_embedding.tokens(), patches.pixels() + 1, weights.value.extent(0)});
-  if constexpr (runs_on_host<ExecutionSpace>) {
+  if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
     auto frame = workspace.frame();
     detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
     problem.fold_keys(frame);
-    auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
-    if (is_folded || plan.values == Values::pixels)
+    if (is_folded) plan.values = Values::pixels;
+    if (plan.values == Values::pixels)
       detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
     else
       detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
   } else {
-    detail::batched_pooling_forward(workspace, choice, patches, weights, pooled);
+    detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled);
   }
+  return plan;
 }
 
 /// Gradients from d_o. The weights a are made again from the maximum and the sum, which may be those of more channels
@@ -64,7 +72,7 @@ void fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice c
 /// Shapes: as forward; delta (N, h), the sum over a head's features of d_o * o; d_weights like weights, its query
 /// overwritten, all else added to; d_patches, of the gradient of the image, whose pixels that are read here are
 /// overwritten, or `no_gradient`.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
+template <class Token = detail::SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
 void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
                             PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                             Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
@@ -73,7 +81,7 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
   detail::require_pooling_shapes("fused_pooling_backward", patches, d_weights, pooled);
   require_shape("fused_pooling_backward", "d_o", d_o, extents_of(pooled.o));
   require_shape("fused_pooling_backward", "delta", delta, extents_of(pooled.sum));
-  if constexpr (runs_on_host<ExecutionSpace>) {
+  if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
     auto frame = workspace.frame();
     detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
     problem.fold_keys(frame);
@@ -87,7 +95,7 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
                                                                      d_weights, d_patches)
           .run();
   } else {
-    detail::batched_pooling_backward(workspace, choice, patches, weights, pooled, d_o, delta, d_weights, d_patches);
+    detail::batched_pooling_backward<Token>(workspace, choice, patches, weights, pooled, d_o, delta, d_weights, d_patches);
   }
 }
 

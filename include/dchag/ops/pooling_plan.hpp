@@ -54,15 +54,18 @@ inline double pooling_operations(Values values, PoolingSizes const& sizes) {
   return N * (6 * C * (s + 1) * D + 12 * C * h * s) + 8 * C * (s + 1) * D * D + keys;
 }
 
-/// The cost model: the form with the fewer operations, unless the caller chose. `tile` is what the machine likes, at
+/// The cost model: the form with the fewer operations, unless the caller chose.
+inline Values cheaper_values(PoolingSizes const& sizes, Values wanted) {
+  if (wanted != Values::automatic) return wanted;
+  return pooling_operations(Values::tokens, sizes) <= pooling_operations(Values::pixels, sizes) ? Values::tokens
+                                                                                                : Values::pixels;
+}
+
+/// Form and tile. `tile` is what the machine likes, at
 /// most as many positions as there are and as few as keep `workers` busy; always a multiple of `unit`.
 inline PoolingPlan plan_pooling(PoolingSizes const& sizes, PoolingChoice const& choice, std::size_t tile,
                                 std::size_t unit, std::size_t workers) {
-  auto const values = [&] {
-    if (choice.values != Values::automatic) return choice.values;
-    return pooling_operations(Values::tokens, sizes) <= pooling_operations(Values::pixels, sizes) ? Values::tokens
-                                                                                                 : Values::pixels;
-  }();
+  auto const values = cheaper_values(sizes, choice.values);
   auto const rounded = [&](std::size_t positions) { return (positions + unit - 1) / unit * unit; };
   std::size_t const share = rounded((sizes.positions + workers - 1) / workers);
   std::size_t const positions = choice.tile > 0 ? rounded(choice.tile) : std::max(unit, std::min(tile, share));

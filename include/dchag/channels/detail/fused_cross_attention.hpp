@@ -12,10 +12,12 @@ namespace dchag::detail {
 /// The cross-attention without keys and values, of tokens that are stored or not even made.
 ///
 /// Steps: absorb the query into W_k (r[h] = W_k[h]^T q[h] / sqrt(d), where the keys' bias cancels in the softmax),
-/// pool, add the values' bias, project. They are members of their own, because ranks that share the channels exchange
+/// pool, add the values' bias, project. Tokens that are made on the way are made of `Token`. The steps are members of their own, because ranks that share the channels exchange
 /// what they pooled in between.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Token = T>
 class FusedCrossAttention : public CrossAttentionParameters<ExecutionSpace, T> {
+  static_assert(std::is_same_v<Token, T> || std::is_same_v<T, float>,
+                "FusedBfloat16: the weights and sums are float");
   using Parameters = CrossAttentionParameters<ExecutionSpace, T>;
   using Parameters::m_config, Parameters::m_k, Parameters::m_v, Parameters::m_out;
   using Matrix = Tensor<ExecutionSpace, T, 2>;
@@ -26,6 +28,7 @@ public:
     Matrix absorbed;                        // (h, D), r
     ops::Pooled<ExecutionSpace, T> pooled;  // (N, D), (N, h), (N, h)
     Tensor<ExecutionSpace, T, 3> folded;    // (M, s + 1, D), only while frozen
+    ops::PoolingPlan plan = {};             // of the last forward, where tokens are not stored
   };
 
   using Parameters::Parameters;
@@ -94,8 +97,8 @@ public:
     if constexpr (Kokkos::is_view<Tokens>::value)
       ops::absorbed_pooling_forward(workspace, tokens, context.absorbed, m_v.weight(), context.pooled);
     else
-      ops::fused_pooling_forward(workspace, m_config.pooling, tokens.patches, weights(context, tokens), context.pooled,
-                                 context.folded);
+      context.plan = ops::fused_pooling_forward<Token>(workspace, m_config.pooling, tokens.patches,
+                                                       weights(context, tokens), context.pooled, context.folded);
   }
   void reserve_pooled(ExecutionSpace const& exec, Context& context, std::size_t N) const {
     reserve(exec, context.pooled.o, "dchag::channels::pooled", Extents<2>{N, this->width()});
@@ -112,7 +115,7 @@ public:
       ops::absorbed_pooling_backward(workspace, tokens, context.absorbed, m_v.weight(), context.pooled, d_o, delta,
                                      d_absorbed, d_value, wanted.begin, wanted.end, d_tokens);
     else
-      ops::fused_pooling_backward(workspace, m_config.pooling, tokens.patches, weights(context, tokens),
+      ops::fused_pooling_backward<Token>(workspace, m_config.pooling, tokens.patches, weights(context, tokens),
                                   context.pooled, d_o, delta, {d_tokens.weights, d_absorbed, d_value},
                                   d_tokens.patches);
   }

@@ -38,8 +38,8 @@ struct TokenStage<ExecutionSpace, T, Materialized> {
   }
 };
 
-template <class ExecutionSpace, class T>
-struct TokenStage<ExecutionSpace, T, Fused> {
+template <class ExecutionSpace, class T, FusedForm Form>
+struct TokenStage<ExecutionSpace, T, Form> {
   struct Context {};
 
   /// The tokens as they are read where they are used.

@@ -4,24 +4,13 @@
 
 #include <dchag/ops/detail/pooling_batched_pixels.hpp>
 #include <dchag/ops/detail/pooling_batched_tokens.hpp>
+#include <dchag/ops/patches.hpp>
 
 namespace dchag::ops::detail {
 
 struct SameAsWeights {};
 template <class TokenType, class T>
 using TokenTypeOf = std::conditional_t<std::is_same_v<TokenType, SameAsWeights>, T, TokenType>;
-
-/// By the operations of forward and backward per position; those of the values made for all positions are shared out.
-inline Values batched_values(PoolingSizes const& n, Values wanted) {
-  if (wanted != Values::automatic) return wanted;
-  std::size_t const C = n.tokens;
-  std::size_t const S = n.pixels + 1;
-  std::size_t const D = n.width;
-  std::size_t const positions = std::max<std::size_t>(1, n.positions);
-  std::size_t const tokens = 6 * C * S * D + 8 * C * n.heads * D + 6 * D * D;
-  std::size_t const pixels = 6 * C * S * D + 8 * C * S * D * D / positions;
-  return pixels < tokens ? Values::pixels : Values::tokens;
-}
 
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void require_pooling_shapes(char const* where, Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights,
@@ -58,7 +47,7 @@ void batched_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice
                              PoolingWeights<ExecutionSpace, T> const& weights,
                              Pooled<ExecutionSpace, T> const& pooled) {
   require_pooling_shapes("batched_pooling_forward", patches, weights, pooled);
-  if (batched_values(sizes_of(patches, weights), choice.values) == Values::pixels)
+  if (cheaper_values(sizes_of(patches, weights), choice.values) == Values::pixels)
     batched_pixels_forward(workspace, choice.tile, patches, weights, pooled);
   else
     batched_tokens_forward<TokenTypeOf<TokenType, T>>(workspace, choice.tile, patches, weights, pooled);
@@ -78,7 +67,7 @@ void batched_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoic
   require_pooling_shapes("batched_pooling_backward", patches, weights, pooled);
   require_shape("batched_pooling_backward", "d_o", d_o, extents_of(pooled.o));
   require_shape("batched_pooling_backward", "delta", delta, extents_of(pooled.sum));
-  if (batched_values(sizes_of(patches, weights), choice.values) == Values::pixels)
+  if (cheaper_values(sizes_of(patches, weights), choice.values) == Values::pixels)
     batched_pixels_backward(workspace, choice.tile, patches, weights, pooled, d_o, delta, d_weights, d_patches);
   else
     batched_tokens_backward<TokenTypeOf<TokenType, T>>(workspace, choice.tile, patches, weights, pooled, d_o, delta,

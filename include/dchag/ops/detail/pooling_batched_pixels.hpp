@@ -59,7 +59,7 @@ void scaled_logit_gradient(ExecutionSpace const& exec, DScaled const& d_scaled, 
         for (std::size_t h = 0; h < heads; ++h) {
           T d_a = T(0);
           for (std::size_t k = 0; k < S; ++k) d_a += d_scaled(h, n, c, k) * p(c, n, k);
-          d_z(c, n, h) = a(c, n, h) * (d_a - delta(n, h));
+          d_z(c, n, h) = a(c, n, h) < T(1) ? a(c, n, h) * (d_a - delta(n, h)) : T(0); // as `logit_gradient`
         }
       });
 }

@@ -12,6 +12,7 @@
 #include <dchag/core/bfloat16.hpp>
 #include <dchag/core/check.hpp>
 #include <dchag/core/parallel.hpp>
+#include <dchag/core/workspace.hpp>
 #include <dchag/ops/patch_embedding.hpp>
 #include <dchag/ops/pooling_plan.hpp>
 
@@ -269,7 +270,8 @@ void softmax_weights(ExecutionSpace const& exec, Z const& z, Statistics const& m
       });
 }
 
-/// d_z = a (d_a - delta): the gradient of the logits.
+/// d_z = a (d_a - delta): the gradient of the logits. A weight of 1 leaves its logit no gradient: said outright, since
+/// d_a and delta agree but for rounding (in bfloat16 a weight may only look like 1).
 ///
 /// Shapes: a, d_a, d_z (C, R); delta (R numbers, in any shape).
 template <KokkosExecutionSpace ExecutionSpace, TensorView<2> A, TensorView<2> DA, class Delta, TensorView<2> DZ>
@@ -279,7 +281,9 @@ void logit_gradient(ExecutionSpace const& exec, A const& a, DA const& d_a, Delta
   T const* const delta_of = delta.data();
   for_each_element(
       exec, "dchag::ops::logit_gradient", d_a.extent(0), d_a.extent(1), KOKKOS_LAMBDA(std::size_t c, std::size_t i) {
-        d_z(c, i) = static_cast<Number>(static_cast<T>(a(c, i)) * (d_a(c, i) - delta_of[i]));
+        T const weight = static_cast<T>(a(c, i));
+        bool const whole = std::is_same_v<Number, T> && !(weight < T(1));
+        d_z(c, i) = static_cast<Number>(whole ? T(0) : weight * (d_a(c, i) - delta_of[i]));
       });
 }
 
