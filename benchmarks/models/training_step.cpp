@@ -6,11 +6,11 @@
 #include <dchag/train/adamw.hpp>
 #include <dchag/train/clipping.hpp>
 
+#include "benchmarks/support/held.hpp"
 #include "benchmarks/support/kept.hpp"
 #include "benchmarks/support/measure.hpp"
 #include "benchmarks/support/operations.hpp"
 #include "benchmarks/support/sizes.hpp"
-#include "tests/support/allocations.hpp"
 
 namespace dchag::bench {
 namespace {
@@ -52,8 +52,7 @@ public:
     m_context = {};
     test::AllocationCounter const counter;
     m_model.forward(m_workspace, m_context, own_image(), m_mask);
-    auto const workspace = counter.by_label().find("dchag::core::workspace");
-    m_held = counter.live() - (workspace == counter.by_label().end() ? 0 : workspace->second.bytes);
+    m_held = bytes_held(counter);
   }
 
   void step() {
@@ -152,8 +151,8 @@ void add_dchag(std::string const& letter, ModelSizes const& sizes) {
     double aggregation = tree_operations<Tree<CrossAttention>>(sizes, G);
     for (std::size_t g = 0; g < G; ++g)
       aggregation += tree_operations<Tree<Layer>>(sizes, even_part(image.channels, G, g).size());
-    auto const gathered = static_cast<double>((P - 1) * (G / P) * visible_rows(sizes) * image.width * sizeof(T));
-    run<Case>(state, name, sizes, aggregation, gathered + (P > 1 ? sizeof(double) : 0), [&] {
+    auto const gathered = static_cast<double>(G / P * visible_rows(sizes) * image.width * sizeof(T));
+    run<Case>(state, name, sizes, aggregation, P > 1 ? gathered + sizeof(double) : 0, [&] {
       return new Case(sizes, Aggregator(Exec(), ranks(),
                                         {.channels = image.channels,
                                          .groups = G,

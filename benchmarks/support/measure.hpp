@@ -17,16 +17,17 @@ namespace dchag::bench {
 struct Work {
   double operations = 0;      ///< useful ones of all ranks together: what ranks repeat counts once
   std::size_t bytes_held = 0; ///< between forward and backward on this rank, counted
-  double bytes_sent = 0;      ///< received by each rank, by formula
+  double bytes_sent = 0;      ///< given to MPI by each rank, by formula
 };
 
 /// Times the body: fences on both sides of the clock, the slowest rank's time. Counters:
 ///   FLOP/s  operations a second of all ranks together
 ///   roof    the same as a share of the product that was measured at the start of this run, in the same scalar type
 ///   held    bytes between forward and backward, of the rank that holds most
-///   sent    bytes that each rank receives from others
+///   sent    bytes that each rank gives to MPI: its block of a gather, the whole vector of a reduction
+/// Returns the seconds of one iteration, the same on all ranks.
 template <class T, class Body>
-void measure(benchmark::State& state, std::string const& label, Work const& work, Body const& body) {
+double measure(benchmark::State& state, std::string const& label, Work const& work, Body const& body) {
   using Clock = std::chrono::steady_clock;
   double total = 0;
   for (auto _ : state) {
@@ -46,12 +47,13 @@ void measure(benchmark::State& state, std::string const& label, Work const& work
   state.counters["held"] = static_cast<double>(comm::all_reduce(ranks(), work.bytes_held, comm::Reduce::max));
   state.counters["sent"] = work.bytes_sent;
   state.SetLabel(label);
+  return total / static_cast<double>(state.iterations());
 }
 
 /// Registers a benchmark that is timed by `measure`.
 template <class F>
-void add(std::string const& name, F const& f) {
-  benchmark::RegisterBenchmark(name.c_str(), f)->UseManualTime()->Unit(benchmark::kMillisecond);
+benchmark::internal::Benchmark* add(std::string const& name, F const& f) {
+  return benchmark::RegisterBenchmark(name.c_str(), f)->UseManualTime()->Unit(benchmark::kMillisecond);
 }
 
 } // namespace dchag::bench

@@ -59,6 +59,73 @@ private:
   }
 };
 
+/// A module of the fused form over M tokens at N positions, forward and backward. Here operations count as they are
+/// carried out: what the backward pass makes again counts again, as in `ops::pooling_operations`.
+template <class Layer>
+struct FusedModuleOperations;
+
+/// First level: `ops::pooling_operations` of the way that the plan chooses, output 6 N D^2. Levels above, whose tokens
+/// are stored: logits and weighted sum, both twice, 8 N M h D, gradients of both factors of each 8 N M h D, values and
+/// output 12 N D^2.
+template <>
+struct FusedModuleOperations<CrossAttention> {
+  static double first(ops::PoolingSizes const& sizes, ops::PoolingChoice const& choice) {
+    auto const N = static_cast<double>(sizes.positions);
+    auto const D = static_cast<double>(sizes.width);
+    return ops::plan_pooling(sizes, choice, 1, 1, 1).operations + 6 * N * D * D;
+  }
+  static double above(ops::PoolingSizes const& sizes) {
+    auto const N = static_cast<double>(sizes.positions);
+    auto const M = static_cast<double>(sizes.tokens);
+    auto const D = static_cast<double>(sizes.width);
+    return N * (16 * M * static_cast<double>(sizes.heads) * D + 12 * D * D);
+  }
+};
+/// First level: the tokenizer's products, which the weighted sum is folded into. Levels above are the materialized
+/// ones.
+template <>
+struct FusedModuleOperations<Linear> {
+  static double first(ops::PoolingSizes const& sizes, ops::PoolingChoice const&) {
+    auto const N = static_cast<double>(sizes.positions);
+    auto const C = static_cast<double>(sizes.tokens);
+    auto const s = static_cast<double>(sizes.pixels);
+    auto const D = static_cast<double>(sizes.width);
+    return tokenizer_forward(N, C, s, D) + tokenizer_backward(N, C, s, D);
+  }
+  static double above(ops::PoolingSizes const& sizes) {
+    return ModuleOperations<Linear>::count(static_cast<double>(sizes.positions), static_cast<double>(sizes.tokens),
+                                           static_cast<double>(sizes.width));
+  }
+};
+
+/// Tokenizer and tree of the fused form over the channels `sizes.tokens`.
+template <class Policy>
+struct FusedOperations;
+template <class... Levels>
+struct FusedOperations<MixedTree<Levels...>> {
+  static double count(ops::PoolingSizes const& sizes, ops::PoolingChoice const& choice = {}) {
+    double total = 0;
+    std::size_t inputs = sizes.tokens;
+    bool first = true;
+    (add_level<Levels>(total, sizes, choice, inputs, first), ...);
+    return total;
+  }
+
+private:
+  template <class Level>
+  static void add_level(double& total, ops::PoolingSizes sizes, ops::PoolingChoice const& choice, std::size_t& inputs,
+                        bool& first) {
+    using Operations = FusedModuleOperations<typename Level::layer>;
+    std::size_t const groups = std::min(Level::groups, inputs);
+    for (std::size_t g = 0; g < groups; ++g) {
+      sizes.tokens = even_part(inputs, groups, g).size();
+      total += first ? Operations::first(sizes, choice) : Operations::above(sizes);
+    }
+    inputs = groups;
+    first = false;
+  }
+};
+
 /// Encoder blocks over `samples` sequences of length L, width D, MLP ratio r: projections 8 D^2 and MLP 4 r D^2 a
 /// token, scores and weighted sum 4 L D a token; the backward pass twice that.
 inline double encoder_operations(double samples, double L, double D, double depth, double ratio = 4) {

@@ -18,6 +18,7 @@ public:
   struct Sum {
     std::size_t number = 0;
     std::size_t bytes = 0;
+    std::size_t live = 0; ///< bytes held now
   };
 
   AllocationCounter() : m_outer(s_innermost), m_callbacks(Kokkos::Tools::Experimental::get_callbacks()) {
@@ -37,10 +38,10 @@ public:
   std::size_t bytes() const { return m_all.bytes; }
 
   /// Bytes held now, and the most that were held at one time.
-  std::size_t live() const { return m_live; }
+  std::size_t live() const { return m_all.live; }
   std::size_t peak() const { return m_peak; }
 
-  /// number() and bytes() by the label of the View.
+  /// number(), bytes() and live() by the label of the View.
   std::map<std::string, Sum> const& by_label() const { return m_by_label; }
 
 private:
@@ -53,19 +54,25 @@ private:
     for (auto* counter = s_innermost; counter != nullptr; counter = counter->m_outer) counter->remove(data);
   }
 
+  struct Held {
+    Sum* of_label;
+    std::size_t bytes;
+  };
+
   void add(char const* label, void const* data, std::size_t bytes) {
-    for (Sum* sum : {&m_all, &m_by_label[label]}) {
+    Sum* const of_label = &m_by_label[label];
+    for (Sum* sum : {&m_all, of_label}) {
       ++sum->number;
       sum->bytes += bytes;
+      sum->live += bytes;
     }
-    m_held[data] = bytes;
-    m_live += bytes;
-    m_peak = std::max(m_peak, m_live);
+    m_held[data] = {of_label, bytes};
+    m_peak = std::max(m_peak, m_all.live);
   }
   void remove(void const* data) {
     auto const found = m_held.find(data);
     if (found == m_held.end()) return;
-    m_live -= found->second;
+    for (Sum* sum : {&m_all, found->second.of_label}) sum->live -= found->second.bytes;
     m_held.erase(found);
   }
 
@@ -74,10 +81,9 @@ private:
   AllocationCounter* m_outer;
   Kokkos::Tools::Experimental::EventSet m_callbacks;
   Sum m_all;
-  std::size_t m_live = 0;
   std::size_t m_peak = 0;
   std::map<std::string, Sum> m_by_label;
-  std::map<void const*, std::size_t> m_held;
+  std::map<void const*, Held> m_held;
 };
 
 } // namespace dchag::test
