@@ -12,6 +12,7 @@
 
 #include "data/read.hpp"
 #include "report.hpp"
+#include "resources.hpp"
 
 #include <Kokkos_Core.hpp>
 
@@ -62,6 +63,7 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   std::vector<Curve> curves;
   std::vector<float> prediction;
   for (auto const& name : options.models) {
+    restart_peak_resident_memory();
     auto const model =
         dchag::comm::collectively(communicator, [&] { return make_model(name, options.model, communicator); });
     if (speaks)

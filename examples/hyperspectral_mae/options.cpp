@@ -36,6 +36,10 @@ bool parse(int argc, char** argv, bool print, Options& options) {
                  "What aggregates the channels; several are trained one after the other and drawn together. " +
                      model_names_help())
       ->group("Model");
+  app.add_flag("--materialized", model.materialized,
+               "Aggregate in the paper's form, which stores the tokens, keys and values of all channels; the same "
+               "function as the fused form, which stores none")
+      ->group("Model");
   app.add_option("--patch", model.patch, "Edge of a patch, in pixels")->group("Model");
   app.add_option("--width", model.width, "Features of a token")->group("Model");
   app.add_option("--heads", model.heads, "Attention heads")->group("Model");
@@ -96,6 +100,7 @@ std::vector<dchag::comm::Setting> settings(Options const& options) {
           {"--bands", options.scene_bands},
           {"--test-count", options.test_count},
           {"--model", models},
+          {"--materialized", model.materialized},
           {"--crop", model.crop},
           {"--patch", model.patch},
           {"--width", model.width},

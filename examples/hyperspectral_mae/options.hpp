@@ -31,6 +31,7 @@ struct ModelSettings {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double clip = 1.0;
+  bool materialized = false; ///< the aggregation in the paper's form instead of the fused one
   std::uint64_t seed = 0;
   Precision precision = Precision::single;
 };

@@ -113,6 +113,12 @@ void print_summary(Evaluation const& evaluation, std::vector<Curve> const& curve
                 curve.steps[static_cast<std::size_t>(best)], curve.train_loss.back(), curve.seconds,
                 curve.stopped ? "  (stopped)" : "");
   }
+  for (auto const& curve : curves) {
+    std::printf("%s: %.1f ms/step", curve.model.c_str(), curve.step_seconds * 1e3);
+    if (curve.peak_bytes > 0)
+      std::printf(", peak resident memory %.0f MiB per rank", static_cast<double>(curve.peak_bytes) * 0x1p-20);
+    std::printf("\n");
+  }
 }
 
 } // namespace hyperspectral

@@ -56,7 +56,7 @@ void compare(Precision precision, double tolerance) {
   settings.seed = 7;
   settings.precision = precision;
   dchag::comm::Communicator const world(MPI_COMM_WORLD);
-  for (std::string const name : {"c0@4", "l2@4"}) {
+  for (std::string const name : {"flat", "c0@4", "l2@4"}) {
     CAPTURE(name);
     auto const one = losses(name, settings, data, dchag::comm::Communicator::self());
     auto const all = losses(name, settings, data, world);
