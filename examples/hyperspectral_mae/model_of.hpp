@@ -25,8 +25,8 @@ public:
   ModelOf(Aggregator aggregator, ModelSettings const& settings, dchag::comm::Communicator const& communicator)
       : m_settings(settings), m_communicator(communicator), m_own(aggregator.own_channels()),
         m_model(m_workspace.exec(), std::move(aggregator),
-                {.height = settings.crop,
-                 .width = settings.crop,
+                {.height = settings.crop.lines,
+                 .width = settings.crop.samples,
                  .depth = settings.depth,
                  .heads = settings.heads,
                  .decoder_features = settings.decoder_width,
@@ -63,13 +63,13 @@ public:
     std::vector<float> values(batch.size());
     std::size_t const p = m_settings.patch;
     std::size_t const C = m_settings.channels;
-    std::size_t const edge = m_settings.crop;
+    auto const [lines, columns] = m_settings.crop;
     std::size_t next = 0;
     for (std::size_t b = 0; b < samples(); ++b)
       for (std::size_t c = 0; c < C; ++c)
-        for (std::size_t y = 0; y < edge; ++y)
-          for (std::size_t x = 0; x < edge; ++x)
-            values[next++] = static_cast<float>(host(b, y / p * (edge / p) + x / p, (c * p + y % p) * p + x % p));
+        for (std::size_t y = 0; y < lines; ++y)
+          for (std::size_t x = 0; x < columns; ++x)
+            values[next++] = static_cast<float>(host(b, y / p * (columns / p) + x / p, (c * p + y % p) * p + x % p));
     return values;
   }
 
@@ -83,9 +83,10 @@ private:
   // The batch becomes the image of all channels; the aggregator reads its own planes of it.
   void load(std::span<float const> batch) {
     auto const& exec = m_workspace.exec();
-    std::size_t const edge = m_settings.crop;
-    std::size_t const B = batch.size() / (m_settings.channels * edge * edge);
-    dchag::reserve(exec, m_image, "dchag::example::image", dchag::Extents<4>{B, m_settings.channels, edge, edge});
+    auto const& crop = m_settings.crop;
+    std::size_t const B = batch.size() / (m_settings.channels * crop.pixels());
+    dchag::reserve(exec, m_image, "dchag::example::image",
+                   dchag::Extents<4>{B, m_settings.channels, crop.lines, crop.samples});
     auto const fill = [&](auto const& image) {
       for (std::size_t i = 0; i < batch.size(); ++i) image.data()[i] = static_cast<T>(batch[i]);
     };

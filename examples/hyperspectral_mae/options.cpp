@@ -15,6 +15,7 @@ namespace hyperspectral {
 bool parse(int argc, char** argv, bool print, Options& options) {
   auto& model = options.model;
   bool no_augment = false;
+  std::string crop = to_string(model.crop);
   CLI::App app{"Trains a masked autoencoder on hyperspectral cubes: D-CHAG aggregates the channels, a ViT encodes the\n"
                "visible quarter of the positions, a light decoder fills in the rest.\n"
                "Run it under mpirun with any number of ranks that divides the groups."};
@@ -29,7 +30,8 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   app.add_option("--test-count", options.test_count, "Cubes held out for testing")
       ->check(CLI::PositiveNumber)
       ->group("Data");
-  app.add_option("--crop", model.crop, "Edge of the square training images, in pixels")->group("Data");
+  app.add_option("--crop", crop, "Size of the training images, in pixels: an edge, or lines and samples as in 192x384")
+      ->group("Data");
   app.add_flag("--no-augment", no_augment, "No flips and quarter turns")->group("Data");
 
   app.add_option("--model", options.models,
@@ -84,8 +86,12 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   }
   options.augment = !no_augment;
   for (auto const& name : options.models) check_model_name(name);
-  dchag::require<dchag::Error>(model.patch > 0 && model.crop > 0 && model.crop % model.patch == 0, "--crop is ",
-                               model.crop, ", expected a multiple of --patch ", model.patch);
+  auto const size = read_crop(crop);
+  dchag::require<dchag::Error>(size.has_value(), "--crop is '", crop, "', expected an edge, or lines x samples");
+  model.crop = *size;
+  dchag::require<dchag::Error>(model.patch > 0 && model.crop.pixels() > 0 && model.crop.lines % model.patch == 0 &&
+                                   model.crop.samples % model.patch == 0,
+                               "--crop is ", crop, ", expected a multiple of --patch ", model.patch);
   dchag::require<dchag::Error>(options.warmup < options.steps, "--warmup is ", options.warmup,
                                ", expected fewer than --steps ", options.steps);
   return true;
@@ -101,7 +107,7 @@ std::vector<dchag::comm::Setting> settings(Options const& options) {
           {"--test-count", options.test_count},
           {"--model", models},
           {"--materialized", model.materialized},
-          {"--crop", model.crop},
+          {"--crop", to_string(model.crop)},
           {"--patch", model.patch},
           {"--width", model.width},
           {"--heads", model.heads},

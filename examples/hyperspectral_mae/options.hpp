@@ -4,6 +4,8 @@
 
 #include <dchag/comm/agree.hpp>
 
+#include "data/crop.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +19,7 @@ enum class Precision { single, double_ };
 /// What a model is built from, besides the data it will see.
 struct ModelSettings {
   std::size_t channels = 0; ///< of the data
-  std::size_t crop = 20;    ///< edge of the square images, in pixels
+  Crop crop = 20;           ///< size of the images
   std::size_t patch = 2;
   std::size_t width = 64;
   std::size_t heads = 4;

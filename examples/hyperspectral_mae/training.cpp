@@ -80,7 +80,7 @@ void catch_signals() {
 Evaluation make_evaluation(Dataset const& data, Options const& options) {
   Evaluation evaluation;
   auto const& model = options.model;
-  std::size_t const positions = (model.crop / model.patch) * (model.crop / model.patch);
+  std::size_t const positions = model.crop.patches(model.patch);
   std::size_t const count = data.size(Split::test);
   evaluation.visible = draw_mask(count, positions, model.mask_ratio, model.seed, ~std::uint64_t{0});
   for (std::size_t i = 0; i < count; ++i) {
@@ -109,8 +109,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   });
   dchag::WarmupCosine const schedule{
       .peak = options.learning_rate, .minimum = 0, .warmup_steps = options.warmup, .total_steps = options.steps};
-  std::size_t const edge = options.model.crop;
-  std::vector<float> batch(options.batch * data.channels() * edge * edge);
+  auto const crop = options.model.crop;
+  std::vector<float> batch(options.batch * data.channels() * crop.pixels());
   Curve curve;
   curve.model = name;
   Progress progress(name, options.steps, options.batch);
@@ -120,7 +120,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   std::size_t summed = 0;
   double test = model.evaluate(evaluation.batch, evaluation.visible);
   for (std::size_t step = 0; step < options.steps && !curve.stopped; ++step) {
-    data.batch(Split::train, {options.model.seed, step}, edge, options.augment, batch);
+    data.batch(Split::train, {options.model.seed, step}, crop, options.augment, batch);
     double const rate = schedule.rate(step);
     auto const begin = Clock::now();
     auto const result = model.train(batch, step, rate);

@@ -33,7 +33,7 @@ Dataset tiles_or_scenes() {
 std::vector<double> losses(std::string const& name, ModelSettings const& settings, Dataset const& data,
                            dchag::comm::Communicator const& communicator) {
   auto const model = make_model(name, settings, communicator);
-  std::vector<float> batch(samples * settings.channels * settings.crop * settings.crop);
+  std::vector<float> batch(samples * settings.channels * settings.crop.pixels());
   std::vector<double> curve;
   for (std::size_t step = 0; step < steps; ++step) {
     data.batch(Split::train, {settings.seed, step}, settings.crop, true, batch);
