@@ -12,9 +12,11 @@
 
 #include "data/read.hpp"
 #include "report.hpp"
+#include "resources.hpp"
 
 #include <Kokkos_Core.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace hyperspectral {
@@ -23,11 +25,14 @@ namespace {
 Dataset load(Options const& options) {
   if (!options.data.empty())
     return Dataset(read_cubes(options.data), {.test_count = options.test_count, .seed = options.model.seed});
-  return Dataset({.scene = {.lines = options.model.crop,
-                            .samples = options.model.crop,
+  // As many pixels as 64 scenes of the default size have, so that large scenes fit in memory.
+  auto const statistics_scenes = std::clamp<std::size_t>(64 * 20 * 20 / options.model.crop.pixels(), 4, 64);
+  return Dataset({.scene = {.lines = options.model.crop.lines,
+                            .samples = options.model.crop.samples,
                             .bands = options.scene_bands,
                             .seed = options.model.seed},
-                  .test_scenes = options.test_count});
+                  .test_scenes = options.test_count,
+                  .statistics_scenes = statistics_scenes});
 }
 
 int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
@@ -50,11 +55,11 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   if (speaks) {
     if (data.is_endless())
       std::printf("data: made-up scenes without end, %zu held out, %zu bands, %zu x %zu pixels\n",
-                  data.size(Split::test), data.channels(), options.model.crop, options.model.crop);
+                  data.size(Split::test), data.channels(), options.model.crop.lines, options.model.crop.samples);
     else
       std::printf("data: %zu cubes to train on, %zu held out, %zu bands (%zu constant), crops of %zu x %zu pixels\n",
                   data.size(Split::train), data.size(Split::test), data.channels(), data.constant_bands(),
-                  options.model.crop, options.model.crop);
+                  options.model.crop.lines, options.model.crop.samples);
     std::printf("held out, %.0f %% hidden: visible mean %.4f, inverse distance %.4f\n", 100 * options.model.mask_ratio,
                 evaluation.visible_mean, evaluation.by_distance);
   }
@@ -62,6 +67,7 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   std::vector<Curve> curves;
   std::vector<float> prediction;
   for (auto const& name : options.models) {
+    restart_peak_resident_memory();
     auto const model =
         dchag::comm::collectively(communicator, [&] { return make_model(name, options.model, communicator); });
     if (speaks)

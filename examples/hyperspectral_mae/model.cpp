@@ -35,26 +35,34 @@ std::optional<ModelName> read_name(std::string_view name) {
   return ModelName{name[0] == 'c' ? ModelName::cross_attention : ModelName::linear, *fan_out, *groups};
 }
 
-template <class T>
+template <class T, class Form>
 std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings,
                             dchag::comm::Communicator const& communicator) {
   switch (name.kind) {
   case ModelName::flat:
-    return make_flat<T>(settings, communicator);
+    return make_flat<T, Form>(settings, communicator);
   case ModelName::tokens:
     return make_distributed_tokens<T>(settings, communicator);
   case ModelName::cross_attention:
-    return make_cross_attention<T>(name.fan_out, name.groups, settings, communicator);
+    return make_cross_attention<T, Form>(name.fan_out, name.groups, settings, communicator);
   default:
-    return make_linear<T>(name.fan_out, name.groups, settings, communicator);
+    return make_linear<T, Form>(name.fan_out, name.groups, settings, communicator);
   }
+}
+
+template <class T>
+std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings,
+                            dchag::comm::Communicator const& communicator) {
+  return settings.materialized ? make<T, dchag::Materialized>(name, settings, communicator)
+                               : make<T, dchag::Fused>(name, settings, communicator);
 }
 
 } // namespace
 
 std::string model_names_help() {
-  return "flat: one cross-attention over all channels; tokens: the same with the tokenization distributed; cN@G, lN@G: "
-         "D-CHAG -C, -L with G groups and TreeN in each, N = 0, 2, 4 or 8";
+  return "flat: one cross-attention over all channels, shared out exactly among any number of ranks (with "
+         "--materialized each does all of it); tokens: the same with the tokenization distributed; cN@G, lN@G: D-CHAG "
+         "-C, -L with G groups and TreeN in each, N = 0, 2, 4 or 8";
 }
 
 void check_model_name(std::string const& name) {

@@ -41,7 +41,8 @@ public:
   virtual std::vector<dchag::ParameterNorm> norms() = 0;
 };
 
-/// Builds the model of a name: "flat", "tokens", or the tree of each group and the number of groups, as in "c4@2".
+/// Builds the model of a name: "flat", "tokens", or the tree of each group and the number of groups, as in "c4@2"; in
+/// the fused form or, if the settings say so, the materialized one ("tokens" has no other).
 /// Throws: dchag::Error, the same on every rank.
 std::unique_ptr<Model> make_model(std::string const& name, ModelSettings const& settings,
                                   dchag::comm::Communicator const& communicator);

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <dchag/channels/distributed_aggregator.hpp>
-#include <dchag/channels/distributed_tokenization.hpp>
 #include <dchag/models/masked_autoencoder.hpp>
 #include <dchag/train/adamw.hpp>
 
@@ -26,8 +25,8 @@ public:
   ModelOf(Aggregator aggregator, ModelSettings const& settings, dchag::comm::Communicator const& communicator)
       : m_settings(settings), m_communicator(communicator), m_own(aggregator.own_channels()),
         m_model(m_workspace.exec(), std::move(aggregator),
-                {.height = settings.crop,
-                 .width = settings.crop,
+                {.height = settings.crop.lines,
+                 .width = settings.crop.samples,
                  .depth = settings.depth,
                  .heads = settings.heads,
                  .decoder_features = settings.decoder_width,
@@ -64,13 +63,13 @@ public:
     std::vector<float> values(batch.size());
     std::size_t const p = m_settings.patch;
     std::size_t const C = m_settings.channels;
-    std::size_t const edge = m_settings.crop;
+    auto const [lines, columns] = m_settings.crop;
     std::size_t next = 0;
     for (std::size_t b = 0; b < samples(); ++b)
       for (std::size_t c = 0; c < C; ++c)
-        for (std::size_t y = 0; y < edge; ++y)
-          for (std::size_t x = 0; x < edge; ++x)
-            values[next++] = static_cast<float>(host(b, y / p * (edge / p) + x / p, (c * p + y % p) * p + x % p));
+        for (std::size_t y = 0; y < lines; ++y)
+          for (std::size_t x = 0; x < columns; ++x)
+            values[next++] = static_cast<float>(host(b, y / p * (columns / p) + x / p, (c * p + y % p) * p + x % p));
     return values;
   }
 
@@ -84,13 +83,21 @@ private:
   // The batch becomes the image of all channels; the aggregator reads its own planes of it.
   void load(std::span<float const> batch) {
     auto const& exec = m_workspace.exec();
-    std::size_t const edge = m_settings.crop;
-    std::size_t const B = batch.size() / (m_settings.channels * edge * edge);
-    dchag::reserve(exec, m_image, "dchag::example::image", dchag::Extents<4>{B, m_settings.channels, edge, edge});
-    dchag::reserve(Kokkos::DefaultHostExecutionSpace(), m_host_image, "dchag::example::host_image",
-                   dchag::extents_of(m_image));
-    for (std::size_t i = 0; i < batch.size(); ++i) m_host_image.data()[i] = static_cast<T>(batch[i]);
-    Kokkos::deep_copy(exec, m_image, m_host_image);
+    auto const& crop = m_settings.crop;
+    std::size_t const B = batch.size() / (m_settings.channels * crop.pixels());
+    dchag::reserve(exec, m_image, "dchag::example::image",
+                   dchag::Extents<4>{B, m_settings.channels, crop.lines, crop.samples});
+    auto const fill = [&](auto const& image) {
+      for (std::size_t i = 0; i < batch.size(); ++i) image.data()[i] = static_cast<T>(batch[i]);
+    };
+    if constexpr (std::same_as<typename Space::memory_space, Kokkos::HostSpace>) {
+      fill(m_image);
+    } else {
+      dchag::reserve(Kokkos::DefaultHostExecutionSpace(), m_host_image, "dchag::example::host_image",
+                     dchag::extents_of(m_image));
+      fill(m_host_image);
+      Kokkos::deep_copy(exec, m_image, m_host_image);
+    }
     exec.fence();
   }
 
@@ -112,15 +119,15 @@ private:
   dchag::AdamW<Space, T> m_optimizer;
   typename Autoencoder::Context m_context;
   Mask m_mask;
-  dchag::Tensor<Space, T, 4> m_image; // (B, C, H, W)
-  dchag::HostTensor<T, 4> m_host_image;
+  dchag::Tensor<Space, T, 4> m_image;   // (B, C, H, W)
+  dchag::HostTensor<T, 4> m_host_image; // on the way to a device
 };
 
 /// D-CHAG with this tree in each group.
-template <class T, class Tree>
+template <class T, class Form, class Tree>
 std::unique_ptr<Model> make_dchag(std::size_t groups, ModelSettings const& settings,
                                   dchag::comm::Communicator const& communicator) {
-  using Aggregator = dchag::DistributedAggregator<Space, T, Tree>;
+  using Aggregator = dchag::DistributedAggregator<Space, T, Tree, dchag::CrossAttention, Form>;
   return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), communicator,
                                                           {.channels = settings.channels,
                                                            .groups = groups,
@@ -131,16 +138,25 @@ std::unique_ptr<Model> make_dchag(std::size_t groups, ModelSettings const& setti
                                                settings, communicator);
 }
 
+/// The aggregation of all channels by one module.
+inline dchag::AggregatorConfig flat_config(ModelSettings const& settings) {
+  return {.channels = settings.channels,
+          .patch = settings.patch,
+          .width = settings.width,
+          .heads = settings.heads,
+          .seed = settings.seed};
+}
+
 // Each is compiled in a file of its own: they take most of the build's time.
-template <class T>
+template <class T, class Form>
 std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Communicator const& communicator);
 template <class T>
 std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings,
                                                dchag::comm::Communicator const& communicator);
-template <class T>
+template <class T, class Form>
 std::unique_ptr<Model> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
                                             dchag::comm::Communicator const& communicator);
-template <class T>
+template <class T, class Form>
 std::unique_ptr<Model> make_linear(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
                                    dchag::comm::Communicator const& communicator);
 

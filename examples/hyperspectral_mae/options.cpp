@@ -15,6 +15,7 @@ namespace hyperspectral {
 bool parse(int argc, char** argv, bool print, Options& options) {
   auto& model = options.model;
   bool no_augment = false;
+  std::string crop = to_string(model.crop);
   CLI::App app{"Trains a masked autoencoder on hyperspectral cubes: D-CHAG aggregates the channels, a ViT encodes the\n"
                "visible quarter of the positions, a light decoder fills in the rest.\n"
                "Run it under mpirun with any number of ranks that divides the groups."};
@@ -29,12 +30,17 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   app.add_option("--test-count", options.test_count, "Cubes held out for testing")
       ->check(CLI::PositiveNumber)
       ->group("Data");
-  app.add_option("--crop", model.crop, "Edge of the square training images, in pixels")->group("Data");
+  app.add_option("--crop", crop, "Size of the training images, in pixels: an edge, or lines and samples as in 192x384")
+      ->group("Data");
   app.add_flag("--no-augment", no_augment, "No flips and quarter turns")->group("Data");
 
   app.add_option("--model", options.models,
                  "What aggregates the channels; several are trained one after the other and drawn together. " +
                      model_names_help())
+      ->group("Model");
+  app.add_flag("--materialized", model.materialized,
+               "Aggregate in the paper's form, which stores the tokens, keys and values of all channels; the same "
+               "function as the fused form, which stores none")
       ->group("Model");
   app.add_option("--patch", model.patch, "Edge of a patch, in pixels")->group("Model");
   app.add_option("--width", model.width, "Features of a token")->group("Model");
@@ -80,8 +86,12 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   }
   options.augment = !no_augment;
   for (auto const& name : options.models) check_model_name(name);
-  dchag::require<dchag::Error>(model.patch > 0 && model.crop > 0 && model.crop % model.patch == 0, "--crop is ",
-                               model.crop, ", expected a multiple of --patch ", model.patch);
+  auto const size = read_crop(crop);
+  dchag::require<dchag::Error>(size.has_value(), "--crop is '", crop, "', expected an edge, or lines x samples");
+  model.crop = *size;
+  dchag::require<dchag::Error>(model.patch > 0 && model.crop.pixels() > 0 && model.crop.lines % model.patch == 0 &&
+                                   model.crop.samples % model.patch == 0,
+                               "--crop is ", crop, ", expected a multiple of --patch ", model.patch);
   dchag::require<dchag::Error>(options.warmup < options.steps, "--warmup is ", options.warmup,
                                ", expected fewer than --steps ", options.steps);
   return true;
@@ -96,7 +106,8 @@ std::vector<dchag::comm::Setting> settings(Options const& options) {
           {"--bands", options.scene_bands},
           {"--test-count", options.test_count},
           {"--model", models},
-          {"--crop", model.crop},
+          {"--materialized", model.materialized},
+          {"--crop", to_string(model.crop)},
           {"--patch", model.patch},
           {"--width", model.width},
           {"--heads", model.heads},

@@ -4,6 +4,8 @@
 
 #include <dchag/comm/agree.hpp>
 
+#include "data/crop.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -17,7 +19,7 @@ enum class Precision { single, double_ };
 /// What a model is built from, besides the data it will see.
 struct ModelSettings {
   std::size_t channels = 0; ///< of the data
-  std::size_t crop = 20;    ///< edge of the square images, in pixels
+  Crop crop = 20;           ///< size of the images
   std::size_t patch = 2;
   std::size_t width = 64;
   std::size_t heads = 4;
@@ -31,6 +33,7 @@ struct ModelSettings {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double clip = 1.0;
+  bool materialized = false; ///< the aggregation in the paper's form instead of the fused one
   std::uint64_t seed = 0;
   Precision precision = Precision::single;
 };

@@ -82,20 +82,21 @@ Raster spectrum(Dataset const& data, Image const& image, std::span<float const> 
 void draw_report(Options const& options, Dataset const& data, Evaluation const& evaluation,
                  std::vector<Curve> const& curves, std::vector<float> const& prediction) {
   write_png(options.out / "losses.png", losses(evaluation, curves));
-  auto const size = static_cast<int>(options.model.crop);
+  auto const& crop = options.model.crop;
+  auto const lines = static_cast<int>(crop.lines);
+  auto const samples = static_cast<int>(crop.samples);
   auto const channels = static_cast<int>(data.channels());
   std::size_t const patch = options.model.patch;
-  std::size_t const positions = (options.model.crop / patch) * (options.model.crop / patch);
-  std::size_t const values = data.channels() * options.model.crop * options.model.crop;
+  std::size_t const values = data.channels() * crop.pixels();
   auto const bands = pick_bands(data.wavelengths(), channels, ColourScheme::infrared);
   std::vector<TriptychRow> rows;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, evaluation.images.size()); ++i) {
     auto const& image = evaluation.images[i];
-    auto const hidden = hidden_of(evaluation, i, positions);
+    auto const hidden = hidden_of(evaluation, i, crop.patches(patch));
     auto const predicted = std::span(prediction).subspan(i * values, values);
     auto const filled = filled_in(image, predicted, hidden, patch);
-    rows.push_back(triptych_row({image.values, channels, size, size}, hidden, static_cast<int>(patch),
-                                {filled, channels, size, size}, bands));
+    rows.push_back(triptych_row({image.values, channels, lines, samples}, hidden, static_cast<int>(patch),
+                                {filled, channels, lines, samples}, bands));
     if (i == 0) write_png(options.out / "spectrum.png", spectrum(data, image, predicted, hidden, patch));
   }
   write_png(options.out / "reconstruction.png", triptych(rows, curves.back().model));
@@ -112,6 +113,12 @@ void print_summary(Evaluation const& evaluation, std::vector<Curve> const& curve
                 curve.test_loss.back(), curve.test_loss[static_cast<std::size_t>(best)],
                 curve.steps[static_cast<std::size_t>(best)], curve.train_loss.back(), curve.seconds,
                 curve.stopped ? "  (stopped)" : "");
+  }
+  for (auto const& curve : curves) {
+    std::printf("%s: %.1f ms/step", curve.model.c_str(), curve.step_seconds * 1e3);
+    if (curve.peak_bytes > 0)
+      std::printf(", peak resident memory %.0f MiB per rank", static_cast<double>(curve.peak_bytes) * 0x1p-20);
+    std::printf("\n");
   }
 }
 

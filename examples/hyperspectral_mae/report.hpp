@@ -12,7 +12,7 @@ namespace hyperspectral {
 void draw_report(Options const& options, Dataset const& data, Evaluation const& evaluation,
                  std::vector<Curve> const& curves, std::vector<float> const& prediction);
 
-/// Prints the final losses beside those of the interpolations.
+/// Prints the final losses beside those of the interpolations, and what a step of each model took.
 void print_summary(Evaluation const& evaluation, std::vector<Curve> const& curves);
 
 } // namespace hyperspectral

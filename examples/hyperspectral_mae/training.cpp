@@ -6,7 +6,9 @@
 #include <dchag/train/schedule.hpp>
 
 #include "pictures/curve_writer.hpp"
+#include "resources.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -15,6 +17,12 @@
 
 namespace hyperspectral {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point then) {
+  return std::chrono::duration<double>(Clock::now() - then).count();
+}
 
 std::sig_atomic_t volatile stop_requested = 0;
 
@@ -44,13 +52,16 @@ public:
   }
 
 private:
-  using Clock = std::chrono::steady_clock;
-  static double since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
-
   std::string m_name;
   std::size_t m_steps, m_batch;
   Clock::time_point m_begin, m_last;
 };
+
+double median(std::vector<double> values) {
+  auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
 
 std::string not_finite(std::string const& name, std::size_t step, Model::Step const& result, Model& model) {
   auto text = dchag::concat(name, ": step ", step, " has loss ", result.loss, " and gradient norm ",
@@ -69,7 +80,7 @@ void catch_signals() {
 Evaluation make_evaluation(Dataset const& data, Options const& options) {
   Evaluation evaluation;
   auto const& model = options.model;
-  std::size_t const positions = (model.crop / model.patch) * (model.crop / model.patch);
+  std::size_t const positions = model.crop.patches(model.patch);
   std::size_t const count = data.size(Split::test);
   evaluation.visible = draw_mask(count, positions, model.mask_ratio, model.seed, ~std::uint64_t{0});
   for (std::size_t i = 0; i < count; ++i) {
@@ -98,19 +109,22 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   });
   dchag::WarmupCosine const schedule{
       .peak = options.learning_rate, .minimum = 0, .warmup_steps = options.warmup, .total_steps = options.steps};
-  std::size_t const edge = options.model.crop;
-  std::vector<float> batch(options.batch * data.channels() * edge * edge);
+  auto const crop = options.model.crop;
+  std::vector<float> batch(options.batch * data.channels() * crop.pixels());
   Curve curve;
   curve.model = name;
   Progress progress(name, options.steps, options.batch);
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
+  std::vector<double> step_seconds;
   double sum = 0; // of the losses since the last evaluation
   std::size_t summed = 0;
   double test = model.evaluate(evaluation.batch, evaluation.visible);
   for (std::size_t step = 0; step < options.steps && !curve.stopped; ++step) {
-    data.batch(Split::train, {options.model.seed, step}, edge, options.augment, batch);
+    data.batch(Split::train, {options.model.seed, step}, crop, options.augment, batch);
     double const rate = schedule.rate(step);
+    auto const begin = Clock::now();
     auto const result = model.train(batch, step, rate);
+    step_seconds.push_back(since(begin));
     bool const finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
     dchag::comm::collectively(communicator, [&] {
       if (!finite) throw dchag::Error(not_finite(name, step, result, model));
@@ -136,6 +150,9 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     if (evaluate) summed = 0, sum = 0;
   }
   curve.seconds = progress.seconds();
+  curve.step_seconds = dchag::comm::all_reduce(communicator, median(std::move(step_seconds)), dchag::comm::Reduce::max);
+  curve.peak_bytes =
+      dchag::comm::all_reduce(communicator, peak_resident_memory().value_or(0), dchag::comm::Reduce::max);
   return curve;
 }
 

@@ -26,7 +26,9 @@ struct Curve {
   std::string model;
   std::vector<double> steps, train_loss, test_loss;
   double seconds = 0;
-  bool stopped = false; ///< by a signal, before the last step
+  double step_seconds = 0; ///< median of the steps, without evaluations and the making of batches; the slowest rank's
+  std::size_t peak_bytes = 0; ///< resident memory of the rank that held the most; 0 where the system does not tell
+  bool stopped = false;       ///< by a signal, before the last step
 };
 
 /// Makes SIGINT and SIGTERM end the training after the step under way.

@@ -123,34 +123,39 @@ void Dataset::copy(Cube const& cube, Window const& window, std::span<float> out)
   }
 }
 
-void Dataset::sample(Split split, BatchKey key, std::size_t index, std::size_t crop, bool augment,
+void Dataset::sample(Split split, BatchKey key, std::size_t index, Crop crop, bool augment,
                      std::span<float> out) const {
-  if (out.size() != channels() * crop * crop || out.empty()) {
-    fail("data set: a sample of ", channels(), " channels x ", crop, " x ", crop, " does not fill ", out.size(),
-         " values");
+  if (out.size() != channels() * crop.pixels() || out.empty()) {
+    fail("data set: a sample of ", channels(), " channels x ", crop.lines, " x ", crop.samples, " does not fill ",
+         out.size(), " values");
   }
   if (m_stream && split == Split::train) {
     auto scene = m_stream->scene;
-    scene.lines = scene.samples = crop;
+    scene.lines = crop.lines;
+    scene.samples = crop.samples;
     scene.seed = Random{scene.seed, training_scene, key.seed, key.step, index}.bits();
-    copy(make_scene(scene), {0, 0, crop, crop}, out);
+    copy(make_scene(scene), {0, 0, crop.lines, crop.samples}, out);
     return;
   }
   if (size(split) == 0) cube(split, 0); // says which part is empty
   Random random{key.seed, drawing, key.step, index};
   auto const& from = cubes(split)[random.below(size(split))];
-  if (from.lines < crop || from.samples < crop) {
-    fail(from.source, ": ", from.lines, " lines x ", from.samples, " samples are smaller than the crop of ", crop);
+  if (from.lines < crop.lines || from.samples < crop.samples) {
+    fail(from.source, ": ", from.lines, " lines x ", from.samples, " samples are smaller than the crop of ",
+         to_string(crop));
   }
-  Window window{random.below(from.lines - crop + 1), random.below(from.samples - crop + 1), crop, crop};
+  Window window{random.below(from.lines - crop.lines + 1), random.below(from.samples - crop.samples + 1), crop.lines,
+                crop.samples};
   if (augment) window.symmetry = static_cast<unsigned>(random.below(8));
+  if (crop.lines != crop.samples) window.symmetry &= ~1U; // no quarter turns
   copy(from, window, out);
 }
 
-void Dataset::batch(Split split, BatchKey key, std::size_t crop, bool augment, std::span<float> out) const {
-  auto const values = channels() * crop * crop;
+void Dataset::batch(Split split, BatchKey key, Crop crop, bool augment, std::span<float> out) const {
+  auto const values = channels() * crop.pixels();
   if (values == 0 || out.size() % values != 0) {
-    fail("data set: ", out.size(), " values hold no whole samples of ", channels(), " channels x ", crop, " x ", crop);
+    fail("data set: ", out.size(), " values hold no whole samples of ", channels(), " channels x ", crop.lines, " x ",
+         crop.samples);
   }
   for (std::size_t i = 0; i < out.size() / values; ++i) {
     sample(split, key, i, crop, augment, out.subspan(i * values, values));
@@ -172,8 +177,8 @@ Image Dataset::whole(Split split, std::size_t i, std::size_t patch_edge) const {
   return middle(from, from.lines / patch_edge * patch_edge, from.samples / patch_edge * patch_edge);
 }
 
-Image Dataset::centre(Split split, std::size_t i, std::size_t crop) const {
-  return middle(cube(split, i), crop, crop);
+Image Dataset::centre(Split split, std::size_t i, Crop crop) const {
+  return middle(cube(split, i), crop.lines, crop.samples);
 }
 
 } // namespace hyperspectral

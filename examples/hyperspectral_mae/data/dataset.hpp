@@ -3,6 +3,7 @@
 #pragma once
 
 #include "data/baselines.hpp"
+#include "data/crop.hpp"
 #include "data/cube.hpp"
 #include "data/scene.hpp"
 
@@ -56,20 +57,20 @@ public:
   std::vector<double> const& deviation() const { return m_deviation; }     // (C), 0 for constant bands
   std::size_t constant_bands() const;
 
-  /// Steps: for each sample a cube, a place and, with `augment`, one of the eight flips and turns, all by chance from
-  /// (seed, step, sample). Scenes of the stream are fresh and never augmented, so their sun stays where it is.
-  /// Shapes: out (B, C, crop, crop), B from its size.
+  /// Steps: for each sample a cube, a place and, with `augment`, one of the eight flips and turns (of an oblong crop
+  /// four: quarter turns would not fit), all by chance from (seed, step, sample). Scenes of the stream are fresh and
+  /// never augmented, so their sun stays where it is. Shapes: out (B, C, crop's lines, its samples), B from its size.
   /// Throws: DataError when the part is empty, a cube is smaller than the crop, or `out` holds no whole samples.
-  void batch(Split split, BatchKey key, std::size_t crop, bool augment, std::span<float> out) const;
+  void batch(Split split, BatchKey key, Crop crop, bool augment, std::span<float> out) const;
 
-  /// One sample of that batch, for ranks that need only some of them. Shapes: out (C, crop, crop).
-  void sample(Split split, BatchKey key, std::size_t index, std::size_t crop, bool augment, std::span<float> out) const;
+  /// One sample of that batch, for ranks that need only some of them. Shapes: out (C, crop's lines, its samples).
+  void sample(Split split, BatchKey key, std::size_t index, Crop crop, bool augment, std::span<float> out) const;
 
   /// The middle of a cube, as large as whole patches of this edge allow.
   Image whole(Split split, std::size_t i, std::size_t patch_edge) const;
 
-  /// The crop x crop pixels in the middle of a cube.
-  Image centre(Split split, std::size_t i, std::size_t crop) const;
+  /// So many pixels in the middle of a cube.
+  Image centre(Split split, std::size_t i, Crop crop) const;
 
 private:
   struct Window {

@@ -1,30 +1,20 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
+#include <dchag/channels/flat_aggregator.hpp>
+
 #include "model_of.hpp"
 
 namespace hyperspectral {
 
-template <class T>
+// The ranks share the channels; what they compute is what one rank would.
+template <class T, class Form>
 std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Communicator const& communicator) {
-  using Aggregator = dchag::ChannelAggregator<Space, T>;
-  return std::make_unique<ModelOf<Aggregator>>(
-      Aggregator(Space(), {settings.channels, settings.patch, settings.width, settings.heads, false, settings.seed}),
-      settings, communicator);
+  using Aggregator = dchag::FlatAggregator<Space, T>;
+  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), communicator, flat_config(settings)), settings,
+                                               communicator);
 }
 
-template <class T>
-std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings,
-                                               dchag::comm::Communicator const& communicator) {
-  using Aggregator = dchag::DistributedTokenization<Space, T>;
-  return std::make_unique<ModelOf<Aggregator>>(
-      Aggregator(Space(), communicator,
-                 {settings.channels, settings.patch, settings.width, settings.heads, false, settings.seed}),
-      settings, communicator);
-}
-
-template std::unique_ptr<Model> make_flat<float>(ModelSettings const&, dchag::comm::Communicator const&);
-template std::unique_ptr<Model> make_flat<double>(ModelSettings const&, dchag::comm::Communicator const&);
-template std::unique_ptr<Model> make_distributed_tokens<float>(ModelSettings const&, dchag::comm::Communicator const&);
-template std::unique_ptr<Model> make_distributed_tokens<double>(ModelSettings const&, dchag::comm::Communicator const&);
+template std::unique_ptr<Model> make_flat<float, dchag::Fused>(ModelSettings const&, dchag::comm::Communicator const&);
+template std::unique_ptr<Model> make_flat<double, dchag::Fused>(ModelSettings const&, dchag::comm::Communicator const&);
 
 } // namespace hyperspectral

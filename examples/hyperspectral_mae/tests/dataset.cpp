@@ -132,6 +132,34 @@ TEST_CASE("batches are a function of their key, crops lie within a cube, all eig
   for (std::size_t i = 0; i < samples; ++i) CHECK(number(again[i * values + 1]) - number(again[i * values]) == 1);
 }
 
+TEST_CASE("oblong crops are never turned by a quarter") {
+  CHECK(to_string(Crop(20)) == "20");
+  CHECK(to_string(Crop(4, 6)) == "4x6");
+  auto const read = read_crop("4x6");
+  REQUIRE(read);
+  CHECK((read->lines == 4 && read->samples == 6));
+  for (auto const* const text : {"", "x", "4x", "x6", "4x6x8", "4 x 6", "-4", "four"}) CHECK(!read_crop(text));
+
+  Dataset const data(ten(), {.test_count = 3});
+  std::size_t const samples = 100;
+  std::size_t const values = 2 * 4 * 6;
+  std::vector<float> batch(samples * values);
+  data.batch(Split::train, {.seed = 3, .step = 8}, {4, 6}, true, batch);
+  auto const number = [&](float value) {
+    return std::lround(static_cast<double>(value) * data.deviation()[0] + data.mean()[0]);
+  };
+  std::set<std::pair<long, long>> steps;
+  for (std::size_t i = 0; i < samples; ++i) {
+    auto const* const crop = batch.data() + i * values;
+    steps.emplace(number(crop[1]) - number(crop[0]), number(crop[6]) - number(crop[0]));
+  }
+  CHECK(steps == std::set<std::pair<long, long>>{{1, 9}, {1, -9}, {-1, 9}, {-1, -9}});
+  CHECK(contains(message_of([&] {
+                   data.batch(Split::train, {}, {4, 12}, true, std::span(batch).first(2 * 4 * 12));
+                 }),
+                 "smaller than the crop of 4x12"));
+}
+
 TEST_CASE("an endless stream of scenes") {
   StreamOptions options{.scene = {.lines = 16, .samples = 20, .bands = 6}, .test_scenes = 3, .statistics_scenes = 8};
   Dataset const data(options);

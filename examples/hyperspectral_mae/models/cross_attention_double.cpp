@@ -1,8 +1,0 @@
-// SPDX-FileCopyrightText: 2026 The dchag authors
-// SPDX-License-Identifier: BSD-3-Clause
-#include "models/cross_attention.hpp"
-
-namespace hyperspectral {
-template std::unique_ptr<Model> make_cross_attention<double>(std::size_t, std::size_t, ModelSettings const&,
-                                                             dchag::comm::Communicator const&);
-} // namespace hyperspectral

@@ -1,0 +1,20 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include <dchag/channels/distributed_tokenization.hpp>
+
+#include "model_of.hpp"
+
+namespace hyperspectral {
+
+template <class T>
+std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings,
+                                               dchag::comm::Communicator const& communicator) {
+  using Aggregator = dchag::DistributedTokenization<Space, T>;
+  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), communicator, flat_config(settings)), settings,
+                                               communicator);
+}
+
+template std::unique_ptr<Model> make_distributed_tokens<float>(ModelSettings const&, dchag::comm::Communicator const&);
+template std::unique_ptr<Model> make_distributed_tokens<double>(ModelSettings const&, dchag::comm::Communicator const&);
+
+} // namespace hyperspectral

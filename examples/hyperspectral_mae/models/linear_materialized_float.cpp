@@ -1,0 +1,8 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/linear.hpp"
+
+namespace hyperspectral {
+template std::unique_ptr<Model> make_linear<float, dchag::Materialized>(std::size_t, std::size_t, ModelSettings const&,
+                                                                        dchag::comm::Communicator const&);
+} // namespace hyperspectral
