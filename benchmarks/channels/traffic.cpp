@@ -36,6 +36,7 @@ void report(benchmark::State& state, std::string const& pass, Traffic const& tra
 template <class Model>
 void run(benchmark::State& state, Sizes const& sizes, Model const& model) {
   AggregationCase work(sizes, model.make(sizes));
+  std::size_t const held = work.count_held();
   auto const forward = count([&] { work.forward(); });
   auto const backward = count([&] { work.backward(); });
   auto const cost = model.cost(sizes);
@@ -47,8 +48,8 @@ void run(benchmark::State& state, Sizes const& sizes, Model const& model) {
             .c_str());
     return;
   }
-  measure<T>(state, concat(sizes.label(), " P ", rank_count()),
-             {.operations = cost.operations, .bytes_sent = cost.sent()}, [&] { work.step(); });
+  measure<T>(state, concat(sizes.label(), " P ", rank_count()), {cost.operations, held, cost.sent()},
+             [&] { work.step(); });
   report(state, "forward", forward);
   report(state, "backward", backward);
 }
