@@ -4,7 +4,9 @@
 
 #include "data/error.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 namespace hyperspectral {
@@ -94,22 +96,42 @@ Filled fill_with_mean(Image const& image, std::size_t edge, std::span<std::size_
 Filled fill_by_distance(Image const& image, std::size_t edge, std::span<std::size_t const> visible, double power) {
   Patches const patches(image, edge, visible);
   Filled filled{image, 0};
-  std::vector<double> weights(visible.size());
-  for (std::size_t place = 0; place < patches.count(); ++place) {
-    if (patches.is_visible(place)) continue;
-    double total = 0;
-    for (std::size_t v = 0; v < visible.size(); ++v) {
-      weights[v] = std::pow(patches.squared_distance(place, visible[v]), -power / 2);
-      total += weights[v];
+  std::size_t const pixels = edge * edge;
+  std::vector<float> known; // the visible patches, (C, visible, pixels)
+  known.reserve(image.channels * visible.size() * pixels);
+  for (std::size_t c = 0; c < image.channels; ++c)
+    for (auto const place : visible)
+      for (std::size_t i = 0; i < pixels; ++i)
+        known.push_back(image.values[c * image.pixels() + patches.pixel(place, i)]);
+  std::vector<std::size_t> hidden;
+  for (std::size_t place = 0; place < patches.count(); ++place)
+    if (!patches.is_visible(place)) hidden.push_back(place);
+
+  constexpr std::size_t together = 16; // hidden patches, so that a channel stays in cache for all of them
+  std::vector<double> weights(together * visible.size());
+  std::vector<double> totals(together);
+  std::vector<double> sums(pixels);
+  for (std::size_t first = 0; first < hidden.size(); first += together) {
+    auto const places = std::span(hidden).subspan(first, std::min(together, hidden.size() - first));
+    for (std::size_t q = 0; q < places.size(); ++q) {
+      totals[q] = 0;
+      for (std::size_t v = 0; v < visible.size(); ++v) {
+        auto& weight = weights[q * visible.size() + v];
+        weight = std::pow(patches.squared_distance(places[q], visible[v]), -power / 2);
+        totals[q] += weight;
+      }
     }
-    for (std::size_t i = 0; i < edge * edge; ++i) {
-      for (std::size_t c = 0; c < image.channels; ++c) {
-        auto const first = c * image.pixels();
-        double sum = 0;
+    for (std::size_t c = 0; c < image.channels; ++c) {
+      float const* const channel = known.data() + c * visible.size() * pixels;
+      for (std::size_t q = 0; q < places.size(); ++q) {
+        std::ranges::fill(sums, 0.0);
         for (std::size_t v = 0; v < visible.size(); ++v) {
-          sum += weights[v] * static_cast<double>(image.values[first + patches.pixel(visible[v], i)]);
+          auto const weight = weights[q * visible.size() + v];
+          for (std::size_t i = 0; i < pixels; ++i) sums[i] += weight * static_cast<double>(channel[v * pixels + i]);
         }
-        filled.image.values[first + patches.pixel(place, i)] = static_cast<float>(sum / total);
+        for (std::size_t i = 0; i < pixels; ++i)
+          filled.image.values[c * image.pixels() + patches.pixel(places[q], i)] =
+              static_cast<float>(sums[i] / totals[q]);
       }
     }
   }
