@@ -124,9 +124,8 @@ TEST_CASE_TEMPLATE("FlatAggregator: frozen weights give the same output", Case, 
 TEST_CASE("FlatAggregator: more ranks than channels are refused on every rank") {
   using Space = Kokkos::DefaultHostExecutionSpace;
   Communicator const world;
-  auto const sentence = sentence_of([&] {
-    FlatAggregator<Space, float>(Space(), world, {.channels = 1, .patch = 1, .width = 8, .heads = 2});
-  });
+  auto const sentence = sentence_of(
+      [&] { FlatAggregator<Space, float>(Space(), world, {.channels = 1, .patch = 1, .width = 8, .heads = 2}); });
   CHECK(sentence == (world.size() == 1 ? ""
                                        : concat("FlatAggregator: ranks P = ", world.size(),
                                                 ", expected at most the channels C = 1")));

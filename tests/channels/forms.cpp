@@ -91,8 +91,7 @@ StepResult step(Draw const& draw, ops::Values values, bool with_reference, StepR
   fill(aggregator, config);
   auto const pixels = random_tensor<T>(
       exec, 2, "image", {draw.samples, draw.planes(), draw.rows * config.patch, draw.columns * config.patch});
-  if (with_reference)
-    reference = reference_step<Tree>(config, values_of(aggregator), array_of(pixels), draw.choice);
+  if (with_reference) reference = reference_step<Tree>(config, values_of(aggregator), array_of(pixels), draw.choice);
   return step_of(workspace, aggregator, pixels, draw.choice);
 }
 
@@ -127,7 +126,8 @@ TEST_CASE_TEMPLATE("fused and materialized forms are one function, whatever the 
     compare<Case, Tree<CrossAttention>>(draw);
     if (number % 4 == 0) compare<Case, Tree<Linear>>(draw);
     if (number % 4 == 1) compare<Case, MixedTree<Level<CrossAttention, 3, Modules::shared>, Level<Linear, 1>>>(draw);
-    if (number % 4 == 2) compare<Case, MixedTree<Level<Linear, 5>, Level<CrossAttention, 2>, Level<CrossAttention, 1>>>(draw);
+    if (number % 4 == 2)
+      compare<Case, MixedTree<Level<Linear, 5>, Level<CrossAttention, 2>, Level<CrossAttention, 1>>>(draw);
     if (number % 4 == 3) compare<Case, Tree<CrossAttention, 4>>(draw);
   }
 }

@@ -82,8 +82,9 @@ StepTraffic traffic_of(Distributed& distributed, std::size_t positions, std::arr
   step();
   support::CommCount const forward;
   distributed.forward(workspace, context, image, y);
-  StepTraffic traffic{forward.calls("MPI_Allgather"), forward.bytes_sent("MPI_Allgather"), forward.total_calls(), 0,
-                        forward.total_bytes_sent(), 0};
+  StepTraffic traffic{forward.calls("MPI_Allgather"), forward.bytes_sent("MPI_Allgather"),
+                      forward.total_calls(),          0,
+                      forward.total_bytes_sent(),     0};
   support::CommCount const backward;
   distributed.backward(workspace, context, image, y, no_gradient);
   exec.fence();

@@ -15,7 +15,7 @@ namespace dchag {
 struct AggregationConfig {
   std::size_t width;
   std::size_t heads;
-  bool projection_bias = false;   ///< biases on queries, keys and values of the cross-attention, as ClimaX has
+  bool projection_bias = false;    ///< biases on queries, keys and values of the cross-attention, as ClimaX has
   ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
 };
 

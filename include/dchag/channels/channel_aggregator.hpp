@@ -59,8 +59,8 @@ public:
     prepare(workspace.exec(), context, image);
     std::size_t const positions = m_tokenizer.positions(context.plan, image);
     require_shape("ChannelAggregator::forward", "y", y, {image.pixels.extent(0), positions, m_config.width});
-    m_tree.forward(workspace, context.tree,
-                   Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image), rows(y));
+    m_tree.forward(workspace, context.tree, Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image),
+                   rows(y));
   }
 
   /// Shapes: d_pixels like the image's pixels, or `no_gradient`.
@@ -76,9 +76,8 @@ public:
   /// Prepares a context for inference on images with these channels and weights that no longer change: what can be
   /// computed from the weights alone is, once. `forward` then takes the first level's values from the context.
   template <class Input>
-  void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input) const
-    requires FusedForm<Form>
-  {
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context,
+              Input const& input) const requires FusedForm<Form> {
     auto const image = as_image(input);
     prepare(workspace.exec(), context, image);
     m_tree.freeze(workspace, context.tree, m_tokenizer.unmade_tokens(context.plan, image));

@@ -11,7 +11,7 @@ namespace dchag {
 /// takes them where it would take stored tokens.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 struct ChannelTokens {
-  Source patches;                                // (C, N, s)
+  Source patches;                                 // (C, N, s)
   ops::PatchEmbedding<ExecutionSpace, T> weights; // of the tokens' channels
 };
 

@@ -99,8 +99,7 @@ public:
   template <class Pixels, GradientView<4> DPixels>
   auto gradients(ExecutionSpace const& exec, TokenPlan<ExecutionSpace> const& plan, Image<Pixels> const& image,
                  DPixels const& d_pixels) const {
-    ops::PatchEmbedding<ExecutionSpace, T> const weights{m_weight.template gradient<3>(),
-                                                         m_bias.template gradient<2>(),
+    ops::PatchEmbedding<ExecutionSpace, T> const weights{m_weight.template gradient<3>(), m_bias.template gradient<2>(),
                                                          m_embedding.template gradient<2>(), plan.device_channels()};
     if constexpr (is_wanted<DPixels>) {
       auto const patches = cleared_patches(exec, plan, image, d_pixels);

@@ -42,9 +42,10 @@ PoolingPlan plan_fused_pooling(ExecutionSpace const& exec, PoolingSizes const& s
 /// Source: own. A query that does not depend on the position can be absorbed into the keys' weights; statistics as in
 /// FlashAttention-2 (Dao 2023).
 template <class Token = detail::SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
-                           PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
-                           Tensor<ExecutionSpace, T, 3> const& folded = {}) {
+PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice,
+                                  Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights,
+                                  Pooled<ExecutionSpace, T> const& pooled,
+                                  Tensor<ExecutionSpace, T, 3> const& folded = {}) {
   detail::require_pooling_shapes("fused_pooling_forward", patches, weights, pooled);
   auto plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
   bool const is_folded = folded.data() != nullptr;
@@ -72,7 +73,8 @@ PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingC
 /// Shapes: as forward; delta (N, h), the sum over a head's features of d_o * o; d_weights like weights, its query
 /// overwritten, all else added to; d_patches, of the gradient of the image, whose pixels that are read here are
 /// overwritten, or `no_gradient`.
-template <class Token = detail::SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
+template <class Token = detail::SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source,
+          class DSource>
 void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
                             PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
                             Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
@@ -95,7 +97,8 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
                                                                      d_weights, d_patches)
           .run();
   } else {
-    detail::batched_pooling_backward<Token>(workspace, choice, patches, weights, pooled, d_o, delta, d_weights, d_patches);
+    detail::batched_pooling_backward<Token>(workspace, choice, patches, weights, pooled, d_o, delta, d_weights,
+                                            d_patches);
   }
 }
 

@@ -24,8 +24,7 @@ struct PatchEmbedding {
 
   /// Those of the tokens [begin, end).
   PatchEmbedding part(std::size_t begin, std::size_t end) const {
-    return {weight, bias, embedding,
-            Tensor<ExecutionSpace, std::size_t, 1>(channels.data() + begin, end - begin)};
+    return {weight, bias, embedding, Tensor<ExecutionSpace, std::size_t, 1>(channels.data() + begin, end - begin)};
   }
 };
 

@@ -19,8 +19,8 @@ inline comm::Communicator const& agreed(comm::Communicator const& communicator, 
                       {"projection_bias", config.projection_bias},
                       {"seed", config.seed}});
   std::size_t const ranks = static_cast<std::size_t>(communicator.size());
-  require(ranks <= config.channels, where, ": ranks P = ", ranks, ", expected at most the channels C = ",
-          config.channels);
+  require(ranks <= config.channels, where, ": ranks P = ", ranks,
+          ", expected at most the channels C = ", config.channels);
   return communicator;
 }
 

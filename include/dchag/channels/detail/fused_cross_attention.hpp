@@ -12,23 +12,22 @@ namespace dchag::detail {
 /// The cross-attention without keys and values, of tokens that are stored or not even made.
 ///
 /// Steps: absorb the query into W_k (r[h] = W_k[h]^T q[h] / sqrt(d), where the keys' bias cancels in the softmax),
-/// pool, add the values' bias, project. Tokens that are made on the way are made of `Token`. The steps are members of their own, because ranks that share the channels exchange
-/// what they pooled in between.
+/// pool, add the values' bias, project. Tokens that are made on the way are made of `Token`. The steps are members of
+/// their own, because ranks that share the channels exchange what they pooled in between.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Token = T>
 class FusedCrossAttention : public CrossAttentionParameters<ExecutionSpace, T> {
-  static_assert(std::is_same_v<Token, T> || std::is_same_v<T, float>,
-                "FusedBfloat16: the weights and sums are float");
+  static_assert(std::is_same_v<Token, T> || std::is_same_v<T, float>, "FusedBfloat16: the weights and sums are float");
   using Parameters = CrossAttentionParameters<ExecutionSpace, T>;
   using Parameters::m_config, Parameters::m_k, Parameters::m_v, Parameters::m_out;
   using Matrix = Tensor<ExecutionSpace, T, 2>;
 
 public:
   struct Context {
-    Matrix query;                           // (1, D), projected
-    Matrix absorbed;                        // (h, D), r
-    ops::Pooled<ExecutionSpace, T> pooled;  // (N, D), (N, h), (N, h)
-    Tensor<ExecutionSpace, T, 3> folded;    // (M, s + 1, D), only while frozen
-    ops::PoolingPlan plan = {};             // of the last forward, where tokens are not stored
+    Matrix query;                          // (1, D), projected
+    Matrix absorbed;                       // (h, D), r
+    ops::Pooled<ExecutionSpace, T> pooled; // (N, D), (N, h), (N, h)
+    Tensor<ExecutionSpace, T, 3> folded;   // (M, s + 1, D), only while frozen
+    ops::PoolingPlan plan = {};            // of the last forward, where tokens are not stored
   };
 
   using Parameters::Parameters;
@@ -116,8 +115,8 @@ public:
                                      d_absorbed, d_value, wanted.begin, wanted.end, d_tokens);
     else
       ops::fused_pooling_backward<Token>(workspace, m_config.pooling, tokens.patches, weights(context, tokens),
-                                  context.pooled, d_o, delta, {d_tokens.weights, d_absorbed, d_value},
-                                  d_tokens.patches);
+                                         context.pooled, d_o, delta, {d_tokens.weights, d_absorbed, d_value},
+                                         d_tokens.patches);
   }
 
   /// y = W_o (o + b_v) + b_o

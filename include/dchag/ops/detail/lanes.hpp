@@ -164,8 +164,7 @@ void lane_product(std::size_t inner, T const* a, std::size_t a_row, std::size_t 
 #pragma GCC unroll 8
   for (std::size_t i = 0; i < R; ++i)
 #pragma GCC unroll 8
-    for (std::size_t j = 0; j < Q; ++j)
-      sum[i][j] = VectorOf<T>{};
+    for (std::size_t j = 0; j < Q; ++j) sum[i][j] = VectorOf<T>{};
   for (std::size_t k = 0; k < inner; ++k) {
     VectorOf<T> column[Q];
 #pragma GCC unroll 8

@@ -108,8 +108,7 @@ void scatter_lanes(Source const& patches, std::size_t token_begin, std::size_t t
         for (std::size_t lane = 0; lane < used; ++lane) {
           auto* to = pixels.plane(token) + at[lane];
           for (std::size_t y = 0; y < edge; ++y, to += row)
-            for (std::size_t x = 0; x < edge; ++x)
-              to[x * column] = static_cast<Pixel>(in[(y * edge + x) * L + lane]);
+            for (std::size_t x = 0; x < edge; ++x) to[x * column] = static_cast<Pixel>(in[(y * edge + x) * L + lane]);
         }
         in += edge * edge * L;
       }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <dchag/ops/detail/pooling_kernels.hpp>
-#include <dchag/ops/pooling_weights.hpp>
 #include <dchag/ops/gemm.hpp>
+#include <dchag/ops/pooling_weights.hpp>
 
 namespace dchag::ops::detail {
 

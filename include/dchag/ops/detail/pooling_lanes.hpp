@@ -140,8 +140,7 @@ struct LanePooling {
         for (std::size_t l = 0; l < present; ++l) out[j * W + l] = in[l * columns + j];
     }
   }
-  void from_lanes(T const* from, std::size_t block, std::size_t count,
-                  Tensor<ExecutionSpace, T, 2> const& rows) const {
+  void from_lanes(T const* from, std::size_t block, std::size_t count, Tensor<ExecutionSpace, T, 2> const& rows) const {
     std::size_t const columns = rows.extent(1);
     for (std::size_t b = 0; b < count; ++b) {
       T const* const in = from + b * columns * W;
@@ -178,7 +177,7 @@ void logit_gradients(Problem const& problem, std::size_t block, std::size_t coun
 template <class Problem, class T, class Weights>
 void unfold_keys(Problem const& problem, T const* d_keys, T const* d_key_offsets, Weights const& d_weights,
                  T* scratch) {
-  T* const d_query = scratch;                           // (D, h)
+  T* const d_query = scratch;                            // (D, h)
   T* const transposed = scratch + problem.D * problem.h; // (C, s, h)
   for_each_task(problem.exec, "dchag::ops::unfold_keys", problem.C, [=](std::size_t c, std::size_t) {
     auto const& p = problem;
@@ -209,8 +208,7 @@ void unfold_keys(Problem const& problem, T const* d_keys, T const* d_key_offsets
                     product_of_columns<T>(p.h, {rows, 0, p.s}, {p.embedding(c) + begin * p.s, p.s, 1},
                                           {transposed + c * p.s * p.h, p.h, 0}, sum, Start::result);
                   for (std::size_t j = begin; j < begin + rows; ++j)
-                    for (std::size_t head = 0; head < p.h; ++head)
-                      d_weights.query(head, j) = d_query[j * p.h + head];
+                    for (std::size_t head = 0; head < p.h; ++head) d_weights.query(head, j) = d_query[j * p.h + head];
                 });
 }
 

@@ -347,14 +347,14 @@ private:
   Tensor<ExecutionSpace, T, 2> m_d_o, m_delta;
   PoolingWeights<ExecutionSpace, T> m_d;
   DSource m_d_patches;
-  std::size_t m_chunk, m_blocks, m_workers;                 // tokens, blocks of positions at a time
-  std::size_t m_begin = 0, m_tokens = 0;                    // of this chunk
-  std::size_t m_first = 0, m_count = 0;                     // blocks of this tile
-  T *m_stacked, *m_values, *m_d_values;                     // (tokens (s + 1), D)
-  T *m_d_output, *m_pixels, *m_weights;                     // (blocks, D, W), (count, tokens, s + 1, W), (count, tokens, h, W)
-  T *m_scaled, *m_products, *m_key_lanes;                   // of each worker
-  T* m_d_pixels = nullptr;                                  // of each worker: (count, tokens, s, W)
-  T *m_d_keys, *m_d_key_offsets, *m_query_scratch;          // (C, h, s), (C, h), scratch of unfold_keys
+  std::size_t m_chunk, m_blocks, m_workers;        // tokens, blocks of positions at a time
+  std::size_t m_begin = 0, m_tokens = 0;           // of this chunk
+  std::size_t m_first = 0, m_count = 0;            // blocks of this tile
+  T *m_stacked, *m_values, *m_d_values;            // (tokens (s + 1), D)
+  T *m_d_output, *m_pixels, *m_weights;            // (blocks, D, W), (count, tokens, s + 1, W), (count, tokens, h, W)
+  T *m_scaled, *m_products, *m_key_lanes;          // of each worker
+  T* m_d_pixels = nullptr;                         // of each worker: (count, tokens, s, W)
+  T *m_d_keys, *m_d_key_offsets, *m_query_scratch; // (C, h, s), (C, h), scratch of unfold_keys
 };
 
 } // namespace dchag::ops::detail

@@ -190,8 +190,8 @@ private:
     T const* const value = m_value();
     for (std::size_t head = 0; head < p.h; ++head) // dm[j, h] = sum over i of W_v[h, i, j] do[h, i]
       product<T>({strip.size, m_count, p.d}, {value + head * p.d * p.D + strip.begin, 1, p.D},
-                 {m_d_output + head * p.d * W, W, p.D * W},
-                 {strip.gradients + head * W, p.h * W, strip.size * p.h * W}, Start::zero);
+                 {m_d_output + head * p.d * W, W, p.D * W}, {strip.gradients + head * W, p.h * W, strip.size * p.h * W},
+                 Start::zero);
     std::fill_n(strip.sums, m_count * strip.size * p.h * W, T(0));
     for (std::size_t begin = 0; begin < p.C; begin += Strip::channels) {
       std::size_t const end = std::min(p.C, begin + Strip::channels);
@@ -296,10 +296,10 @@ private:
   Tensor<ExecutionSpace, T, 2> m_d_o, m_delta;
   PoolingWeights<ExecutionSpace, T> m_d;
   DSource m_d_patches;
-  std::size_t m_blocks, m_workers; // of a tile
-  std::size_t m_first = 0, m_count = 0; // blocks of this tile
-  T *m_pixels, *m_rows;                 // (count, C, s, W), (C, count W, s)
-  T *m_weights, *m_d_output;            // (count, C, h, W), (count, D, W)
+  std::size_t m_blocks, m_workers;       // of a tile
+  std::size_t m_first = 0, m_count = 0;  // blocks of this tile
+  T *m_pixels, *m_rows;                  // (count, C, s, W), (C, count W, s)
+  T *m_weights, *m_d_output;             // (count, C, h, W), (count, D, W)
   T *m_d_weights, *m_d_pixels = nullptr; // of each worker: (count, C, h, W), (count, C, s, W)
   T *m_tokens, *m_sums, *m_gradients;    // of each worker: strips
   T *m_d_keys, *m_d_key_offsets;         // (C, h, s), (C, h)
