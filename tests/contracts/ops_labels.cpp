@@ -6,6 +6,7 @@
 #include <dchag/ops/attention.hpp>
 #include <dchag/ops/attention_pooling.hpp>
 #include <dchag/ops/detail/pooling_batched.hpp>
+#include <dchag/ops/fused_pooling.hpp>
 #include <dchag/ops/fused_sum.hpp>
 #include <dchag/ops/gelu.hpp>
 #include <dchag/ops/layer_norm.hpp>
@@ -110,9 +111,10 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
       random_tensor<T>(exec, 1, "query", {heads, D}),
       square};
   ops::Pooled<Space, T> const pooled{z, filled_tensor<T>(exec, {N, heads}, 0), filled_tensor<T>(exec, {N, heads}, 1)};
-  Workspace<Space> workspace(exec);
   auto const pool = [&] {
     for (auto const values : {ops::Values::tokens, ops::Values::pixels}) {
+      ops::fused_pooling_forward(workspace, {values, 0}, patches, pooling, pooled);
+      ops::fused_pooling_backward(workspace, {values, 0}, patches, pooling, pooled, x, per_head, pooling, patches);
       ops::detail::batched_pooling_forward(workspace, {values, 0}, patches, pooling, pooled);
       ops::detail::batched_pooling_backward(workspace, {values, 0}, patches, pooling, pooled, x, per_head, pooling,
                                             patches);

@@ -10,10 +10,6 @@
 namespace dchag::ops {
 
 namespace detail {
-/// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache.
-template <class T>
-inline constexpr std::size_t host_tile = 8 * lanes<T>;
-
 /// Whether the positions are taken as lanes of a host's registers, not as products of a library.
 template <class ExecutionSpace, class Token, class T>
 inline constexpr bool takes_lanes = runs_on_host<ExecutionSpace> &&
@@ -23,7 +19,7 @@ inline constexpr bool takes_lanes = runs_on_host<ExecutionSpace> &&
 /// How a pooling of these sizes would be carried out on this instance.
 template <class T, KokkosExecutionSpace ExecutionSpace>
 PoolingPlan plan_fused_pooling(ExecutionSpace const& exec, PoolingSizes const& sizes, PoolingChoice const& choice) {
-  return plan_pooling(sizes, choice, detail::host_tile<T>, detail::lanes<T>, detail::workers_of(exec));
+  return plan_pooling(sizes, choice, detail::host_tile<T>(sizes.pixels), detail::lanes<T>, detail::workers_of(exec));
 }
 
 /// One absorbed query attends to the tokens of each position, which are made from their patches where they are used and

@@ -100,6 +100,7 @@ void product(ProductExtents const& extents, Scalars<T> const& a, Blocks<T const>
     for (std::size_t q = 0; q < Q; ++q) {
       sum[i][q] = VectorOf<T, L>{};
       if (offsets != nullptr) sum[i][q] += offsets[i];
+      if (start == Start::result) __builtin_prefetch(c.data + i * c.row + q * c.block, 1); // until it is added to
     }
   }
   for (std::size_t segment = 0; segment < extents.segments; ++segment) {

@@ -18,6 +18,17 @@
 
 namespace dchag::ops::detail {
 
+/// Where patches are large, their embeddings stream through the caches, and pay if more is done with each of them.
+inline bool has_large_patches(std::size_t pixels) {
+  return pixels >= 128;
+}
+
+/// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache. Measured.
+template <class T>
+std::size_t host_tile(std::size_t pixels) {
+  return (has_large_patches(pixels) ? 16 : 8) * lanes<T>;
+}
+
 /// Sizes, inputs, and the keys folded into the pixels: the logit of token c at position n for head h is
 /// keys[c, h] . patch(c, n) + key_offsets[c, h]. Copied into tasks.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
@@ -28,13 +39,15 @@ struct LanePooling {
   Source patches;
   PoolingWeights<ExecutionSpace, T> weights;
   std::size_t N, C, s, D, h, d;
+  std::size_t strip;        // features of which tokens are made at a time: a multiple of the rows of both products
   T* keys = nullptr;        // (C, h, s)
   T* key_offsets = nullptr; // (C, h)
   T* offsets = nullptr;     // (C, D), bias + embedding of each token
 
   LanePooling(ExecutionSpace const& instance, Source const& source, PoolingWeights<ExecutionSpace, T> const& all)
       : exec(instance), patches(source), weights(all), N(source.count()), C(all.patch_embedding.tokens()),
-        s(source.pixels()), D(all.value.extent(0)), h(all.query.extent(0)), d(D / h) {}
+        s(source.pixels()), D(all.value.extent(0)), h(all.query.extent(0)), d(D / h),
+        strip(std::min<std::size_t>(D, has_large_patches(s) ? 48 : 24)) {}
 
   std::size_t blocks() const { return (N + W - 1) / W; }
   /// Positions of a tile that begins at block `block`.

@@ -10,6 +10,7 @@
 ///
 ///     o[n, h, i] = sum over c, k of V[(c, k), (h, i)] a[n, h, c] patch(c, n, k)
 
+#include <dchag/ops/detail/pooling_kernels.hpp>
 #include <dchag/ops/detail/pooling_lanes.hpp>
 #include <dchag/ops/gemm.hpp>
 
@@ -231,7 +232,7 @@ private:
   void fold() const {
     stack_embeddings(p, m_begin, m_begin + m_tokens, m_stacked);
     gemm(p.exec, Op::none, Op::transpose, T(1), matrix(m_stacked), p.weights.value, T(0), matrix(m_values));
-    Kokkos::deep_copy(p.exec, matrix(m_d_values), T(0));
+    clear_rows(p.exec, matrix(m_d_values));
   }
 
   // dE' = dV W_v, dW_v += dV^T E'

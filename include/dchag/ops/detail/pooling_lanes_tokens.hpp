@@ -3,8 +3,8 @@
 #pragma once
 
 /// \file
-/// The fused attention pooling on hosts with tokens made strip by strip of their features: a strip of 48 features of
-/// 8 tokens at 64 positions stays in a core's cache, is used, and forgotten.
+/// The fused attention pooling on hosts with tokens made strip by strip of their features: a strip of 8 tokens at the
+/// positions of a tile stays in a core's cache, is used, and forgotten.
 
 #include <dchag/ops/detail/pooling_lanes.hpp>
 
@@ -13,19 +13,22 @@ namespace dchag::ops::detail {
 /// The part of a tile's work that one task does on features [begin, begin + size), with its scratch.
 template <class T>
 struct FeatureStrip {
-  static constexpr std::size_t width = 24;   // features; a multiple of the rows of both products
   static constexpr std::size_t channels = 8; // tokens at a time
 
   std::size_t begin, size;
-  T* tokens;    // (count, size, channels, W)
-  T* sums;      // (count, size, h, W)
-  T* gradients; // the same
-
-  static std::size_t count(std::size_t D) { return (D + width - 1) / width; }
-  static FeatureStrip at(std::size_t index, std::size_t D) {
-    return {index * width, std::min(width, D - index * width), nullptr, nullptr, nullptr};
-  }
+  T* tokens = nullptr;    // (count, size, channels, W)
+  T* sums = nullptr;      // (count, size, h, W)
+  T* gradients = nullptr; // the same
 };
+
+template <class Problem>
+std::size_t strips_of(Problem const& p) {
+  return ceil_div(p.D, p.strip);
+}
+template <class T, class Problem>
+FeatureStrip<T> strip_of(Problem const& p, std::size_t index) {
+  return {index * p.strip, std::min(p.strip, p.D - index * p.strip)};
+}
 
 /// x (count, strip, tokens, W) of tokens [begin, end) from their patches (count, C, s, W) at all blocks of the tile.
 template <class Problem, class T>
@@ -63,12 +66,11 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
   std::size_t const blocks = std::min(tile / W, problem.blocks());
   std::size_t const tasks = (problem.blocks() + blocks - 1) / blocks;
   std::size_t const workers = std::min(tasks, workers_of(problem.exec));
-  std::size_t const height = std::min(D, Strip::width);
   auto const scratch = [&](std::size_t numbers) { return frame.template take<T, 2>({workers, numbers * W}); };
   auto const all_pixels = scratch(blocks * C * s);
   auto const all_weights = scratch(blocks * C * h);
-  auto const all_tokens = scratch(blocks * height * Strip::channels);
-  auto const all_sums = scratch(blocks * height * h);
+  auto const all_tokens = scratch(blocks * problem.strip * Strip::channels);
+  auto const all_sums = scratch(blocks * problem.strip * h);
   auto const all_outputs = scratch(blocks * D);
   for_each_task(problem.exec, "dchag::ops::fused_pooling", tasks, [=](std::size_t task, std::size_t worker) {
     auto const& p = problem;
@@ -80,8 +82,8 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
     gather_lanes(p.patches, 0, p.C, first * W, p.positions(first, count), pixels);
     p.logits(0, p.C, count, pixels, p.s, weights);
     p.softmax(first, count, weights, pooled);
-    for (std::size_t index = 0; index < Strip::count(p.D); ++index) {
-      auto strip = Strip::at(index, p.D);
+    for (std::size_t index = 0; index < strips_of(p); ++index) {
+      auto strip = strip_of<T>(p, index);
       strip.tokens = &all_tokens(worker, 0);
       strip.sums = &all_sums(worker, 0);
       std::fill_n(strip.sums, count * strip.size * p.h * W, T(0));
@@ -113,18 +115,17 @@ public:
                      Tensor<ExecutionSpace, T, 2> const& delta, PoolingWeights<ExecutionSpace, T> const& d_weights,
                      DSource const& d_patches)
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
-        m_blocks(std::min(tile / W, p.blocks())), m_workers(std::min(workers_of(p.exec), Strip::count(p.D))) {
+        m_blocks(std::min(tile / W, p.blocks())), m_workers(std::min(workers_of(p.exec), strips_of(p))) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
     std::size_t const B = m_blocks;
-    std::size_t const height = std::min(p.D, Strip::width);
     m_pixels = take(B * p.C * p.s * W);
     m_rows = take(B * p.C * p.s * W);
     m_weights = take(B * p.C * p.h * W);
     m_d_output = take(B * p.D * W);
     m_d_weights = take(m_workers * B * p.C * p.h * W);
-    m_tokens = take(m_workers * B * height * Strip::channels * W);
-    m_sums = take(m_workers * B * height * p.h * W);
-    m_gradients = take(m_workers * B * height * p.h * W);
+    m_tokens = take(m_workers * B * p.strip * Strip::channels * W);
+    m_sums = take(m_workers * B * p.strip * p.h * W);
+    m_gradients = take(m_workers * B * p.strip * p.h * W);
     if constexpr (is_wanted<DSource>) m_d_pixels = take(m_workers * B * p.C * p.s * W);
     m_d_keys = take(p.C * p.h * p.s);
     m_d_key_offsets = take(p.C * p.h);
@@ -140,7 +141,7 @@ public:
       // Lambdas copy this object, views of the workspace and all: it is small.
       for_each_task(p.exec, "dchag::ops::fused_pooling_weights", m_count,
                     [self = *this](std::size_t b, std::size_t) { self.attend(b); });
-      for_each_task(p.exec, "dchag::ops::fused_pooling_features", Strip::count(p.D),
+      for_each_task(p.exec, "dchag::ops::fused_pooling_features", strips_of(p),
                     [self = *this](std::size_t strip, std::size_t worker) { self.differentiate(strip, worker); });
       for_each_task(p.exec, "dchag::ops::fused_pooling_logits", p.C,
                     [self = *this](std::size_t c, std::size_t) { self.differentiate_logits(c); });
@@ -181,11 +182,10 @@ private:
 
   // A strip of features at all positions of the tile.
   void differentiate(std::size_t index, std::size_t worker) const {
-    std::size_t const height = std::min(p.D, Strip::width);
-    auto strip = Strip::at(index, p.D);
-    strip.tokens = m_tokens + worker * m_blocks * height * Strip::channels * W;
-    strip.sums = m_sums + worker * m_blocks * height * p.h * W;
-    strip.gradients = m_gradients + worker * m_blocks * height * p.h * W;
+    auto strip = strip_of<T>(p, index);
+    strip.tokens = m_tokens + worker * m_blocks * p.strip * Strip::channels * W;
+    strip.sums = m_sums + worker * m_blocks * p.strip * p.h * W;
+    strip.gradients = m_gradients + worker * m_blocks * p.strip * p.h * W;
     bool const is_first = index == worker; // of this worker: its partial results begin
     T const* const value = m_value();
     for (std::size_t head = 0; head < p.h; ++head) // dm[j, h] = sum over i of W_v[h, i, j] do[h, i]
