@@ -40,8 +40,8 @@ struct PoolingPlan {
 
 /// Operations of forward and backward without the products that both forms share with every other (W_o).
 ///
-///     tokens  N (6 C s D + 8 C h D + 6 D^2 + 6 C h s) + 6 C h s D
-///     pixels  N (6 C (s + 1) D + 12 C h s) + 8 C (s + 1) D^2 + 6 C h s D
+///     tokens  N (6 C s D + 8 C h D + 6 D^2 + 6 C h s) + 8 C h s D
+///     pixels  N (6 C (s + 1) D + 12 C h s) + 8 C (s + 1) D^2 + 8 C h s D
 ///
 /// The first terms are tokens or values, made twice, and the gradient of E; 8 C h D the sums over channels and heads;
 /// 8 C (s + 1) D^2 the folding of W_v into E, twice, and its adjoint. Which is smaller turns at about N = s D / h.
@@ -49,7 +49,7 @@ inline double pooling_operations(Values values, PoolingSizes const& sizes) {
   auto const number = [](std::size_t n) { return static_cast<double>(n); };
   double const N = number(sizes.positions), C = number(sizes.tokens), s = number(sizes.pixels);
   double const D = number(sizes.width), h = number(sizes.heads);
-  double const keys = 6 * C * h * s * D;
+  double const keys = 8 * C * h * s * D; // folded twice, and two products of the adjoint
   if (values == Values::tokens) return N * (6 * C * s * D + 8 * C * h * D + 6 * D * D + 6 * C * h * s) + keys;
   return N * (6 * C * (s + 1) * D + 12 * C * h * s) + 8 * C * (s + 1) * D * D + keys;
 }
