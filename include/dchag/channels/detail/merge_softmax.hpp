@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/comm/collectives.hpp>
+#include <dchag/core/parallel.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/ops/pooling_weights.hpp>
 
