@@ -21,16 +21,19 @@
 #include <dchag/core/error.hpp>
 #include <dchag/core/parallel.hpp>
 #include <dchag/core/random.hpp>
+#include <dchag/core/range.hpp>
 #include <dchag/core/tensor.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/layers/layer.hpp>
 #include <dchag/layers/parameter.hpp>
+#include <dchag/layers/unit.hpp>
 
 // ranks
 #include <dchag/comm/agree.hpp>
 #include <dchag/comm/collectives.hpp>
 #include <dchag/comm/communicator.hpp>
 #include <dchag/comm/gather_gradient.hpp>
+#include <dchag/comm/mesh.hpp>
 #include <dchag/comm/session.hpp>
 
 // image -> tokens -> one token per position

@@ -68,7 +68,7 @@ TEST_CASE_TEMPLATE("FlatAggregator: logits of +-80 on different ranks", Case, DC
       if (name == "tree.level0.module0.query") values = {2, 0, 0, 0};
       if (name == "tokenizer.embedding")
         for (std::size_t i = 0; i < values.size(); i += 4)
-          values[i] = 80 * static_cast<double>((parameter.spec().first_index + i) / 4 % 3) - 80;
+          values[i] = 80 * static_cast<double>((index_in_whole(parameter.spec(), i)) / 4 % 3) - 80;
       assign(parameter.values(), values);
     });
   };

@@ -12,6 +12,11 @@ namespace dchag::test {
 /// A model's numbers by the names of its parameters.
 using Numbers = std::map<std::string, std::vector<double>>;
 
+/// The flat index in the whole array of value i of those that a rank holds.
+inline std::size_t index_in_whole(ParameterSpec const& spec, std::size_t i) {
+  return spec.whole_index(spec.held().begin + i);
+}
+
 /// Gives every parameter normal values instead of its first ones: zeros and ones would hide errors. They depend on name
 /// and global index only, as the first ones do.
 template <class Model>
@@ -20,7 +25,7 @@ void randomize(Model& model, double deviation = 0.5) {
     Random const random(7, parameter.name());
     std::vector<double> values(parameter.size());
     for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = deviation * random.normal(parameter.spec().first_index + i);
+      values[i] = deviation * random.normal(index_in_whole(parameter.spec(), i));
     assign(parameter.values(), values);
   });
 }
@@ -44,8 +49,9 @@ template <class Model>
 Numbers part_of(Numbers const& whole, Model& model) {
   Numbers part;
   model.for_each_parameter([&](auto& parameter) {
-    auto const begin = whole.at(parameter.name()).begin() + static_cast<std::ptrdiff_t>(parameter.spec().first_index);
-    part[parameter.name()] = {begin, begin + static_cast<std::ptrdiff_t>(parameter.size())};
+    auto const& values = whole.at(parameter.name());
+    for (std::size_t i = 0; i < parameter.size(); ++i)
+      part[parameter.name()].push_back(values.at(index_in_whole(parameter.spec(), i)));
   });
   return part;
 }

@@ -195,11 +195,14 @@ private:
   }
 
   ParameterSpec spec(std::string name, std::vector<std::size_t> shape, bool decay) const {
-    std::size_t values = 1;
-    for (std::size_t axis = 1; axis < shape.size(); ++axis) values *= shape[axis];
-    bool const whole = m_own.size() == m_config.channels;
-    return {std::move(name), std::move(shape), decay, whole ? Placement::replicated : Placement::distributed,
-            m_own.begin * values};
+    ParameterSpec result{.name = std::move(name), .shape = std::move(shape), .decay = decay};
+    if (m_own.size() == m_config.channels) return result;
+    result.placement = Placement::distributed;
+    result.whole = result.shape;
+    result.whole[0] = m_config.channels;
+    result.begin.assign(result.shape.size(), 0);
+    result.begin[0] = m_own.begin;
+    return result;
   }
 
   // sines in the first half of the features, cosines in the second

@@ -38,6 +38,16 @@ public:
     return Communicator(part, Adopt());
   }
 
+  /// The ranks that share this rank's node, in the order of rank.
+  /// Collective: all ranks of this communicator.
+  /// Throws: CommError.
+  Communicator split_by_node() const {
+    MPI_Comm part = MPI_COMM_NULL;
+    detail::check(MPI_Comm_split_type(m_comm, MPI_COMM_TYPE_SHARED, m_rank, MPI_INFO_NULL, &part),
+                  "MPI_Comm_split_type");
+    return Communicator(part, Adopt());
+  }
+
   Communicator(Communicator&& other) noexcept { swap(other); }
   Communicator& operator=(Communicator&& other) noexcept {
     Communicator(std::move(other)).swap(*this);

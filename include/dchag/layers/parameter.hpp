@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/random.hpp>
+#include <dchag/core/range.hpp>
 #include <dchag/core/tensor.hpp>
 
 #include <functional>
@@ -15,12 +16,46 @@ namespace dchag {
 enum class Placement { replicated, distributed };
 
 /// What a parameter is called, how large it is and how it is treated: all that is known without its values.
+///
+/// A rank may hold a part of a parameter only. The part is a box of the whole array, cut out by tensor parallelism, and
+/// of that box, in its own row-major order, a contiguous run of values, cut out by sharding.
 struct ParameterSpec {
-  std::string name;               ///< unique in the model, the same for every number of ranks
-  std::vector<std::size_t> shape; ///< of the part that this rank holds
-  bool decay = false;             ///< weight decay applies to it (matrices, not biases or norms)
-  Placement placement = Placement::replicated;
-  std::size_t first_index = 0; ///< flat index of this part's first value in the whole parameter
+  std::string name;                            ///< unique in the model, the same for every number of ranks
+  std::vector<std::size_t> shape;              ///< of the box
+  bool decay = false;                          ///< weight decay applies to it (matrices, not biases or norms)
+  Placement placement = Placement::replicated; ///< over the ranks of tensor parallelism
+  std::vector<std::size_t> whole = {};         ///< shape of the whole array; if empty, the box is the whole
+  std::vector<std::size_t> begin = {};         ///< of the box in the whole, along each axis; if empty, zeros
+  bool partial_gradient = false; ///< the gradient is the sum over the ranks of tensor parallelism of what each computes
+  Range run = {};                ///< of the box's values; if empty, all of them
+
+  /// Numbers in the box, and in the whole.
+  std::size_t box_size() const { return product(shape); }
+  std::size_t whole_size() const { return whole.empty() ? box_size() : product(whole); }
+  std::vector<std::size_t> const& whole_shape() const { return whole.empty() ? shape : whole; }
+
+  /// Which values of the box this rank holds.
+  Range held() const { return run.size() > 0 ? run : Range{0, box_size()}; }
+
+  /// The flat index in the whole of value i of the box.
+  std::size_t whole_index(std::size_t i) const {
+    if (whole.empty()) return i;
+    std::size_t index = 0;
+    std::size_t stride = 1;
+    for (std::size_t axis = shape.size(); axis-- > 0;) {
+      index += (i % shape[axis] + (begin.empty() ? 0 : begin[axis])) * stride;
+      i /= shape[axis];
+      stride *= whole[axis];
+    }
+    return index;
+  }
+
+private:
+  static std::size_t product(std::vector<std::size_t> const& extents) {
+    std::size_t count = 1;
+    for (auto n : extents) count *= n;
+    return count;
+  }
 };
 
 /// A learnable array and its gradient. Layers add to the gradient; whoever uses it clears it.
@@ -35,29 +70,39 @@ public:
   Parameter(Parameter const&) = delete; ///< a copy would share the values and look like a model of its own
   Parameter& operator=(Parameter const&) = delete;
 
-  /// Allocates, and sets the value of flat global index i to `initial(i)`; the gradient starts at zero.
+  /// Allocates, and sets the value of flat index i of the whole array to `initial(i)`; the gradient starts at zero.
   Parameter(ExecutionSpace const& exec, ParameterSpec parameter_spec, std::function<double(std::size_t)> const& initial)
       : m_spec(std::move(parameter_spec)) {
-    std::size_t count = 1;
-    for (auto n : m_spec.shape) count *= n;
-    m_values = allocate<T>(exec, "dchag::parameter::" + m_spec.name, Extents<1>{count});
-    m_gradients = allocate<T>(exec, "dchag::gradient::" + m_spec.name, Extents<1>{count});
+    Range const held = m_spec.held();
+    m_values = allocate<T>(exec, "dchag::parameter::" + m_spec.name, Extents<1>{held.size()});
+    m_gradients = allocate<T>(exec, "dchag::gradient::" + m_spec.name, Extents<1>{held.size()});
     auto const host = Kokkos::create_mirror_view(m_values);
-    for (std::size_t i = 0; i < count; ++i) host(i) = static_cast<T>(initial(m_spec.first_index + i));
+    for (std::size_t i = 0; i < held.size(); ++i) host(i) = static_cast<T>(initial(m_spec.whole_index(held.begin + i)));
     Kokkos::deep_copy(exec, m_values, host);
     Kokkos::deep_copy(exec, m_gradients, T(0));
     exec.fence();
   }
 
+  /// A parameter whose values and gradients belong to somebody else.
+  Parameter(ParameterSpec parameter_spec, Values const& values, Values const& gradients)
+      : m_spec(std::move(parameter_spec)), m_values(values), m_gradients(gradients) {}
+
+  /// From now on the values and gradients are these: where a model is sharded, memory that is filled before they are
+  /// used. With empty ones, the parameter holds nothing.
+  void bind(Values const& values, Values const& gradients) {
+    m_values = values;
+    m_gradients = gradients;
+  }
+
   ParameterSpec const& spec() const { return m_spec; }
   std::string const& name() const { return m_spec.name; }
-  std::size_t size() const { return m_values.extent(0); }
+  std::size_t size() const { return m_spec.held().size(); }
 
-  /// All values and gradients, flat.
+  /// All values and gradients that this rank holds, flat.
   Values const& values() const { return m_values; }
   Values const& gradients() const { return m_gradients; }
 
-  /// The values (gradients) under the parameter's own extents.
+  /// The values (gradients) of the whole box under its extents.
   template <std::size_t Rank>
   Tensor<ExecutionSpace, T, Rank> value() const {
     return reshape<Rank>(m_values, extents<Rank>());

@@ -21,6 +21,7 @@ struct MaskedAutoencoderConfig {
   std::size_t decoder_depth = 2;
   std::size_t decoder_heads = 4;
   std::size_t mlp_ratio = 4;
+  bool recompute = false; ///< as `EncoderConfig::recompute`, of encoder and decoder
 };
 
 /// A masked autoencoder over many channels: aggregate the channels of the visible positions, encode, let a light
@@ -57,12 +58,14 @@ public:
 
   MaskedAutoencoder(ExecutionSpace const& exec, Aggregator aggregator, MaskedAutoencoderConfig const& config)
       : m_config(config), m_grid(grid_of(aggregator, config)), m_aggregator(std::move(aggregator)),
-        m_encoder(exec, "encoder", {m_grid, features(), config.depth, config.heads, config.mlp_ratio}, seed()),
+        m_encoder(exec, "encoder", {m_grid, features(), config.depth, config.heads, config.mlp_ratio, config.recompute},
+                  seed()),
         m_to_decoder(exec, "decoder.in", {.inputs = features(), .outputs = config.decoder_features}, seed()),
         m_mask_token(exec, {.name = "decoder.mask_token", .shape = {config.decoder_features}},
                      initial::truncated_normal(seed(), "decoder.mask_token")),
         m_decoder(exec, "decoder",
-                  {m_grid, config.decoder_features, config.decoder_depth, config.decoder_heads, config.mlp_ratio},
+                  {m_grid, config.decoder_features, config.decoder_depth, config.decoder_heads, config.mlp_ratio,
+                   config.recompute},
                   seed()),
         m_head(exec, "head", {.inputs = config.decoder_features, .outputs = outputs(), .hidden_layers = 0}, seed()) {}
 
@@ -91,11 +94,15 @@ public:
     auto const narrow = frame.template take<T, 2>({B * mask.kept(), m_config.decoder_features});
     auto const filled = frame.template take<T, 3>({B, L, m_config.decoder_features});
     NoContext none;
-    m_aggregator.forward(workspace, context.aggregator, visible(image, mask), context.fused);
+    {
+      auto const use = m_aggregator_unit.in_forward();
+      m_aggregator.forward(workspace, context.aggregator, visible(image, mask), context.fused);
+    }
     m_encoder.forward(workspace, context.encoder, context.fused, mask.visible_index(), context.latent);
     m_to_decoder.forward(workspace, none, context.latent, narrow);
     ops::take_rows(exec, narrow, mask.source(), m_mask_token.values(), rows(filled));
     m_decoder.forward(workspace, context.decoder, filled, mask.all(), context.decoded);
+    auto const use = m_head_unit.in_forward();
     m_head.forward(workspace, context.head, context.decoded, context.prediction);
   }
 
@@ -113,11 +120,15 @@ public:
     auto const d_latent = frame.template take<T, 3>(extents_of(context.latent));
     NoContext const none;
     double const error = mean_squared_error(exec, context, target, mask, rows(d_prediction));
-    m_head.backward(workspace, context.head, context.decoded, d_prediction, d_decoded);
+    {
+      auto const use = m_head_unit.in_backward();
+      m_head.backward(workspace, context.head, context.decoded, d_prediction, d_decoded);
+    }
     m_decoder.backward(workspace, context.decoder, mask.all(), d_decoded, d_decoded);
     ops::take_rows_backward(exec, rows(d_decoded), mask.source(), m_mask_token.gradients(), d_narrow);
     m_to_decoder.backward(workspace, none, context.latent, d_narrow, d_latent);
     m_encoder.backward(workspace, context.encoder, mask.visible_index(), d_latent, d_latent);
+    auto const use = m_aggregator_unit.in_backward();
     m_aggregator.backward(workspace, context.aggregator, visible(as_image(input), mask), d_latent, no_gradient);
     return error;
   }
@@ -136,6 +147,15 @@ public:
     f(m_mask_token);
     m_decoder.for_each_parameter(f);
     m_head.for_each_parameter(f);
+  }
+
+  /// The aggregator, the blocks of encoder and decoder, the head.
+  template <class F>
+  void for_each_unit(F const& f) {
+    f(m_aggregator_unit, m_aggregator);
+    m_encoder.for_each_unit(f);
+    m_decoder.for_each_unit(f);
+    f(m_head_unit, m_head);
   }
 
 private:
@@ -177,6 +197,7 @@ private:
   Parameter<ExecutionSpace, T> m_mask_token;
   Encoder<ExecutionSpace, T> m_decoder;
   PredictionHead<ExecutionSpace, T> m_head;
+  Unit m_aggregator_unit, m_head_unit;
 };
 
 } // namespace dchag

@@ -49,7 +49,8 @@ double sum_of_squares(ExecutionSpace const& exec, Values const& values) {
 /// distributed ones the parts of all ranks. The same number on every rank, and in every run with as many threads.
 ///
 /// Collective: calls `sum_over_ranks(double) -> double` exactly once, also when this rank holds no distributed
-/// parameter. It returns the sum of its argument over all ranks, the same on all: one all_reduce of one double.
+/// parameter. It returns the sum of its argument over all ranks, the same on all: one all_reduce of one double. Where
+/// parameters are sharded too, it is `sum_over_ranks(replicated, distributed) -> double` and returns the whole sum.
 template <KokkosExecutionSpace ExecutionSpace, HasParameters Model, class SumOverRanks = OneRank>
 double gradient_norm(ExecutionSpace const& exec, Model& model, SumOverRanks const& sum_over_ranks = {}) {
   double replicated = 0;
@@ -58,7 +59,10 @@ double gradient_norm(ExecutionSpace const& exec, Model& model, SumOverRanks cons
     bool const everywhere = parameter.spec().placement == Placement::replicated;
     (everywhere ? replicated : distributed) += detail::sum_of_squares(exec, parameter.gradients());
   });
-  return std::sqrt(replicated + sum_over_ranks(distributed));
+  if constexpr (std::is_invocable_v<SumOverRanks const&, double, double>)
+    return std::sqrt(sum_over_ranks(replicated, distributed));
+  else
+    return std::sqrt(replicated + sum_over_ranks(distributed));
 }
 
 /// Scales all gradients so that their norm is at most `max_norm`; returns the norm they had. When that is not finite
