@@ -25,7 +25,8 @@ struct Sizes {
 };
 
 inline constexpr std::array all_sizes{Sizes{"small", 2, 2, 16, 32, 4, 2}, Sizes{"p8", 2, 16, 64, 768, 12, 8},
-                                      Sizes{"p4", 2, 16, 128, 768, 12, 4}, Sizes{"p16", 2, 16, 64, 1024, 16, 16}};
+                                      Sizes{"p4", 2, 16, 128, 768, 12, 4}, Sizes{"p16", 2, 16, 64, 1024, 16, 16},
+                                      Sizes{"many", 1, 16, 1024, 768, 12, 4}};
 
 /// An image (B, planes, H, W) of numbers that differ from each other.
 template <class ExecutionSpace, class T>
