@@ -259,6 +259,25 @@ TEST_CASE_TEMPLATE("batched pooling with logits up to 80 either way is finite an
   check_both_forms<Case>({.tokens = 37, .patch = 2, .heads = 4, .d = 4, .rows = 7, .logits = 30}, 3e-4);
 }
 
+TEST_CASE_TEMPLATE("batched pooling with values that were folded before", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using T = typename Case::T;
+  for (Sizes const& sizes : {Sizes{.tokens = 5, .patch = 3, .heads = 2, .d = 4, .rows = 7, .held = 9},
+                             Sizes{.tokens = 9, .patch = 16, .heads = 2, .d = 192, .rows = 2}}) { // in parts
+    Problem<Space, T> problem(sizes);
+    auto const folded = filled_tensor<T>(problem.exec, {problem.C, problem.p * problem.p + 1, problem.D}, nan_value);
+    auto const pooling_sizes = ops::detail::sizes_of(problem.patches(problem.image, problem.p), problem.weights);
+    ops::detail::batched_fold_values(problem.workspace, pooling_sizes, problem.weights, folded);
+    auto const expected = problem.expected();
+    Kokkos::deep_copy(problem.weights.value, static_cast<T>(nan_value)); // shows what is read
+    ops::detail::batched_pooling_forward(problem.workspace, {Values::tokens, 3},
+                                         problem.patches(problem.image, problem.p), problem.weights, problem.pooled,
+                                         folded);
+    problem.exec.fence();
+    CHECK(relative_error(problem.pooled.o, expected.forward.o.values) < tolerance<T>(1e-5, 1e-12));
+  }
+}
+
 TEST_CASE_TEMPLATE("batched pooling of pixels of another type", Case, DCHAG_TEST_CASES) {
   using Other = std::conditional_t<std::is_same_v<typename Case::T, float>, double, float>;
   using T = typename Case::T;

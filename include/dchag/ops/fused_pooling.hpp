@@ -45,20 +45,21 @@ PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingC
   detail::require_pooling_shapes("fused_pooling_forward", patches, weights, pooled);
   auto plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
   bool const is_folded = folded.data() != nullptr;
-  if (is_folded)
+  if (is_folded) {
+    plan.values = Values::pixels;
     require_shape("fused_pooling_forward", "folded", folded,
                   {weights.patch_embedding.tokens(), patches.pixels() + 1, weights.value.extent(0)});
+  }
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
     auto frame = workspace.frame();
     detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
     problem.fold_keys(frame);
-    if (is_folded) plan.values = Values::pixels;
     if (plan.values == Values::pixels)
       detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
     else
       detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
   } else {
-    detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled);
+    detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled, folded);
   }
   return plan;
 }
@@ -104,20 +105,9 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void fold_values(Workspace<ExecutionSpace>& workspace, Source const& patches,
                  PoolingWeights<ExecutionSpace, T> const& weights, Tensor<ExecutionSpace, T, 3> const& folded) {
-  auto frame = workspace.frame();
-  detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
-  require_shape("fold_values", "folded", folded, {problem.C, problem.s + 1, problem.D});
-  problem.fold_keys(frame);
-  std::size_t const chunk = detail::folded_chunk(problem.C, problem.s);
-  std::size_t const rows_of_token = problem.s + 1;
-  auto const stacked = frame.template take<T, 2>({chunk * rows_of_token, problem.D});
-  for (std::size_t begin = 0; begin < problem.C; begin += chunk) {
-    std::size_t const count = std::min(chunk, problem.C - begin);
-    detail::stack_embeddings(problem, begin, begin + count, stacked.data());
-    gemm(workspace.exec(), Op::none, Op::transpose, T(1),
-         detail::matrix_of<ExecutionSpace>(stacked.data(), count * rows_of_token, problem.D), weights.value, T(0),
-         rows(slices(folded, begin, begin + count)));
-  }
+  auto const sizes = detail::sizes_of(patches, weights);
+  require_shape("fold_values", "folded", folded, {sizes.tokens, sizes.pixels + 1, sizes.width});
+  detail::batched_fold_values(workspace, sizes, weights, folded);
 }
 
 } // namespace dchag::ops

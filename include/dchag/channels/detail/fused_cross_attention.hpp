@@ -53,16 +53,14 @@ public:
   }
 
   /// Folds the values of these tokens into their pixels: `forward` then uses the values as they are now, until the
-  /// context is planned anew. On hosts; a device folds them in each call.
+  /// context is planned anew.
   template <class Source>
-  void freeze([[maybe_unused]] Workspace<ExecutionSpace>& workspace, [[maybe_unused]] Context& context,
-              [[maybe_unused]] ChannelTokens<ExecutionSpace, T, Source> const& tokens) const {
-    if constexpr (runs_on_host<ExecutionSpace>) {
-      reserve(workspace.exec(), context.folded, "dchag::channels::folded_values",
-              Extents<3>{tokens.weights.tokens(), tokens.weights.pixels() + 1, this->width()});
-      absorb(workspace, context);
-      ops::fold_values(workspace, tokens.patches, weights(context, tokens), context.folded);
-    }
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context,
+              ChannelTokens<ExecutionSpace, T, Source> const& tokens) const {
+    reserve(workspace.exec(), context.folded, "dchag::channels::folded_values",
+            Extents<3>{tokens.weights.tokens(), tokens.weights.pixels() + 1, this->width()});
+    absorb(workspace, context);
+    ops::fold_values(workspace, tokens.patches, weights(context, tokens), context.folded);
   }
 
   void absorb(Workspace<ExecutionSpace>& workspace, Context& context) const {

@@ -44,11 +44,11 @@ void require_pooling_shapes(char const* where, Source const& patches, PoolingWei
 /// Source: mathematics of the fused form; the statistics as in FlashAttention-2.
 template <class TokenType = SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void batched_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
-                             PoolingWeights<ExecutionSpace, T> const& weights,
-                             Pooled<ExecutionSpace, T> const& pooled) {
+                             PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
+                             Tensor<ExecutionSpace, T, 3> const& folded = {}) {
   require_pooling_shapes("batched_pooling_forward", patches, weights, pooled);
-  if (cheaper_values(sizes_of(patches, weights), choice.values) == Values::pixels)
-    batched_pixels_forward(workspace, choice.tile, patches, weights, pooled);
+  if (folded.data() != nullptr || cheaper_values(sizes_of(patches, weights), choice.values) == Values::pixels)
+    batched_pixels_forward(workspace, choice.tile, patches, weights, pooled, folded);
   else
     batched_tokens_forward<TokenTypeOf<TokenType, T>>(workspace, choice.tile, patches, weights, pooled);
 }

@@ -141,10 +141,25 @@ struct PixelPart {
   }
 };
 
+/// See `fold_values`.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+void batched_fold_values(Workspace<ExecutionSpace>& workspace, PoolingSizes const& sizes,
+                         PoolingWeights<ExecutionSpace, T> const& weights, Tensor<ExecutionSpace, T, 3> const& folded) {
+  for_each_part(sizes.tokens, pixel_tiles<ExecutionSpace>(sizes, 0).tokens, [&](std::size_t c, std::size_t c_end) {
+    auto frame = workspace.frame();
+    auto const E = frame.template take<T, 3>({sizes.width, c_end - c, sizes.pixels + 1});
+    gather_embedding(workspace.exec(), weights.patch_embedding, c, E);
+    gemm(workspace.exec(), Op::transpose, Op::transpose, T(1), flattened(E), weights.value, T(0),
+         rows(slices(folded, c, c_end)));
+  });
+}
+
 /// See `batched_pooling_forward`.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void batched_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions, Source const& patches,
-                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled) {
+                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
+                            Tensor<ExecutionSpace, T, 3> const& folded = {}) {
+  bool const is_folded = folded.data() != nullptr;
   auto const& exec = workspace.exec();
   auto const sizes = sizes_of(patches, weights);
   auto const tiles = pixel_tiles<ExecutionSpace>(sizes, wanted_positions);
@@ -154,7 +169,7 @@ void batched_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t wa
     for_each_part(sizes.tokens, tiles.tokens, [&](std::size_t c, std::size_t c_end) {
       auto frame = workspace.frame();
       PixelPart<ExecutionSpace, T> const part(exec, frame, weights, c, c_end);
-      auto const U = only_statistics ? Tensor<ExecutionSpace, T, 3>() : part.values(frame, weights.value);
+      auto const U = only_statistics || is_folded ? Tensor<ExecutionSpace, T, 3>() : part.values(frame, weights.value);
       for_each_part(sizes.positions, tiles.positions, [&](std::size_t n, std::size_t n_end) {
         auto tile = workspace.frame();
         auto const p = part.patches(tile, patches, n, n_end);
@@ -164,8 +179,13 @@ void batched_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t wa
         if (only_statistics) return softmax_statistics(exec, by_tokens(z), c == 0, maximum, sum);
         auto const scaled = part.scaled(tile, p);
         scale_patches(exec, p, z, maximum, sum, scaled);
-        gemm(exec, Op::none, Op::transpose, T(1), joined(scaled), head_matrices(U, sizes.heads), T(c == 0 ? 0 : 1),
-             by_heads(rows_of(pooled.o, n, n_end), sizes.heads));
+        auto const o = by_heads(rows_of(pooled.o, n, n_end), sizes.heads);
+        T const kept = T(c == 0 ? 0 : 1);
+        if (is_folded)
+          gemm(exec, Op::none, Op::none, T(1), joined(scaled), by_heads(rows(slices(folded, c, c_end)), sizes.heads),
+               kept, o);
+        else
+          gemm(exec, Op::none, Op::transpose, T(1), joined(scaled), head_matrices(U, sizes.heads), kept, o);
       });
     });
   }
