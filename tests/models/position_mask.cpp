@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <support/compare.hpp>
 #include <support/spaces.hpp>
 
@@ -46,6 +47,18 @@ TEST_CASE_TEMPLATE("a mask shows a share of each sample's positions, others for 
   for (double w : flat(mask.weight())) CHECK(w == 1);
   mask.draw(Space(), 3, 100, 0.75, Mask::Loss::hidden, 1, 1);
   CHECK(flat(mask.visible()) != visible);
+}
+
+TEST_CASE_TEMPLATE("the masks of parts of a batch are those of the batch", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using Mask = PositionMask<Space, typename Case::T>;
+  Mask whole, part;
+  whole.draw(Space(), 5, 40, 0.75, Mask::Loss::hidden, 1, 3);
+  for (auto const& [first, count] : {std::pair<std::size_t, std::size_t>(0, 2), {2, 3}}) {
+    part.draw(Space(), count, 40, 0.75, Mask::Loss::hidden, 1, 3, first);
+    for (std::size_t b = 0; b < count; ++b)
+      CHECK(std::ranges::equal(part.host_visible(b), whole.host_visible(first + b)));
+  }
 }
 
 TEST_CASE("every position is shown as often as any other") {

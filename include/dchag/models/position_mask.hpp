@@ -27,10 +27,11 @@ public:
   enum class Loss { hidden, everywhere };
 
   /// Hides `ratio` of the positions of each sample, chosen by (seed, draw, sample): the kept count is L (1 - ratio),
-  /// rounded, at least 1.
+  /// rounded, at least 1. Where ranks share the samples of a batch, `first_sample` says which of all is this rank's
+  /// first.
   /// Throws: ShapeError unless 0 <= ratio < 1 and, if only hidden positions count, at least one is hidden.
   void draw(ExecutionSpace const& exec, std::size_t samples, std::size_t positions, double ratio, Loss loss,
-            std::uint64_t seed, std::uint64_t draw_number) {
+            std::uint64_t seed, std::uint64_t draw_number, std::size_t first_sample = 0) {
     require(0 <= ratio && ratio < 1, "PositionMask: mask ratio ", ratio, ", expected 0 <= ratio < 1");
     require(samples > 0 && positions > 0, "PositionMask: ", samples, " samples of ", positions,
             " positions, expected at least one each");
@@ -42,7 +43,7 @@ public:
     std::vector<std::vector<std::size_t>> visible(samples);
     std::vector<std::pair<double, std::size_t>> order(positions);
     for (std::size_t b = 0; b < samples; ++b) {
-      for (std::size_t l = 0; l < positions; ++l) order[l] = {random.uniform(b * positions + l), l};
+      for (std::size_t l = 0; l < positions; ++l) order[l] = {random.uniform((first_sample + b) * positions + l), l};
       std::ranges::sort(order);
       for (std::size_t i = 0; i < kept; ++i) visible[b].push_back(order[i].second);
       std::ranges::sort(visible[b]);
