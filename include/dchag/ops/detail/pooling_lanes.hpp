@@ -23,6 +23,13 @@ inline bool has_large_patches(std::size_t pixels) {
   return pixels >= 128;
 }
 
+/// The features of which tokens are made at a time: the wider, the less often a tile's patches and weights stream
+/// through the caches, but enough strips for the workers. A multiple of the rows of both products. Measured.
+inline std::size_t host_strip(std::size_t D, std::size_t workers) {
+  constexpr std::size_t rows = 24;
+  return std::min(D, std::clamp<std::size_t>(D / (4 * workers) / rows, 1, 4) * rows);
+}
+
 /// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache. Measured.
 template <class T>
 std::size_t host_tile(std::size_t pixels) {
@@ -39,7 +46,7 @@ struct LanePooling {
   Source patches;
   PoolingWeights<ExecutionSpace, T> weights;
   std::size_t N, C, s, D, h, d;
-  std::size_t strip;        // features of which tokens are made at a time: a multiple of the rows of both products
+  std::size_t strip;        // features of which tokens are made at a time
   T* keys = nullptr;        // (C, h, s)
   T* key_offsets = nullptr; // (C, h)
   T* offsets = nullptr;     // (C, D), bias + embedding of each token
@@ -47,7 +54,7 @@ struct LanePooling {
   LanePooling(ExecutionSpace const& instance, Source const& source, PoolingWeights<ExecutionSpace, T> const& all)
       : exec(instance), patches(source), weights(all), N(source.count()), C(all.patch_embedding.tokens()),
         s(source.pixels()), D(all.value.extent(0)), h(all.query.extent(0)), d(D / h),
-        strip(std::min<std::size_t>(D, has_large_patches(s) ? 48 : 24)) {}
+        strip(host_strip(D, workers_of(exec))) {}
 
   std::size_t blocks() const { return (N + W - 1) / W; }
   /// Positions of a tile that begins at block `block`.
