@@ -34,6 +34,7 @@
 #include <dchag/comm/communicator.hpp>
 #include <dchag/comm/gather_gradient.hpp>
 #include <dchag/comm/mesh.hpp>
+#include <dchag/comm/parts.hpp>
 #include <dchag/comm/session.hpp>
 
 // image -> tokens -> one token per position
@@ -55,6 +56,8 @@
 #include <dchag/models/masked_autoencoder.hpp>
 #include <dchag/models/prediction_head.hpp>
 #include <dchag/ops/losses.hpp>
+#include <dchag/parallel/encoder_block.hpp>
+#include <dchag/parallel/tensor_parallel.hpp>
 
 // loss -> better parameters
 #include <dchag/train/adamw.hpp>

@@ -20,9 +20,12 @@ public:
     Tensor<ExecutionSpace, T, 1> rstd; // (N)
   };
 
-  LayerNorm(ExecutionSpace const& exec, std::string const& name, std::size_t width)
-      : m_scale(exec, {.name = name + ".scale", .shape = {width}}, initial::constant(1)),
-        m_shift(exec, {.name = name + ".shift", .shape = {width}}, initial::constant(0)) {}
+  /// `partial_gradient`: each rank of tensor parallelism sees rows of its own (see `ParameterSpec`).
+  LayerNorm(ExecutionSpace const& exec, std::string const& name, std::size_t width, bool partial_gradient = false)
+      : m_scale(exec, {.name = name + ".scale", .shape = {width}, .partial_gradient = partial_gradient},
+                initial::constant(1)),
+        m_shift(exec, {.name = name + ".shift", .shape = {width}, .partial_gradient = partial_gradient},
+                initial::constant(0)) {}
 
   template <class X, class Y>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, X const& x, Y const& y) const {

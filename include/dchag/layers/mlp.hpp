@@ -7,10 +7,11 @@
 
 namespace dchag::layers {
 
-/// y = W_2 gelu(W_1 x + b_1) + b_2.
+/// y = W_2 gelu(W_1 x + b_1) + b_2, or with `own` the share of some of the hidden features in it, without b_2: the sum
+/// over the ranks that have the others is y.
 ///
-/// Shapes: x (..., inputs) -> hidden (..., hidden) -> y (..., outputs); parameters `<name>.in.*`, `<name>.out.*`. The
-/// activation is made again in the backward pass: it costs less than it would hold.
+/// Shapes: x (..., inputs) -> hidden (..., hidden or own) -> y (..., outputs); parameters `<name>.in.*`,
+/// `<name>.out.*`. The activation is made again in the backward pass: it costs less than it would hold.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class Mlp {
 public:
@@ -20,6 +21,7 @@ public:
     std::size_t inputs;
     std::size_t hidden;
     std::size_t outputs;
+    Range own = {}; ///< hidden features of this rank; if empty, all
   };
 
   struct Context {
@@ -27,8 +29,15 @@ public:
   };
 
   Mlp(ExecutionSpace const& exec, std::string const& name, Config const& config, std::uint64_t seed)
-      : m_hidden(config.hidden), m_in(exec, name + ".in", {.inputs = config.inputs, .outputs = config.hidden}, seed),
-        m_out(exec, name + ".out", {.inputs = config.hidden, .outputs = config.outputs}, seed) {}
+      : m_hidden(config.own.size() > 0 ? config.own.size() : config.hidden),
+        m_in(exec, name + ".in",
+             {.inputs = config.inputs, .outputs = config.hidden, .cut = cut(config, Cut::Axis::outputs)}, seed),
+        m_out(exec, name + ".out",
+              {.inputs = config.hidden,
+               .outputs = config.outputs,
+               .bias = config.own.size() == 0,
+               .cut = cut(config, Cut::Axis::inputs)},
+              seed) {}
 
   template <class X, class Y>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, X const& x, Y const& y) const {
@@ -62,7 +71,11 @@ public:
   }
 
 private:
-  std::size_t m_hidden;
+  static Cut cut(Config const& config, Cut::Axis axis) {
+    return config.own.size() == 0 ? Cut() : Cut{.axis = axis, .range = config.own};
+  }
+
+  std::size_t m_hidden; // of this rank
   Linear<ExecutionSpace, T> m_in;
   Linear<ExecutionSpace, T> m_out;
 };

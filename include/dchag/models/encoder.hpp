@@ -4,6 +4,7 @@
 
 #include <dchag/layers/unit.hpp>
 #include <dchag/models/position_embedding.hpp>
+#include <dchag/parallel/encoder_block.hpp>
 
 #include <vector>
 
@@ -19,62 +20,101 @@ struct EncoderConfig {
   bool recompute = false; ///< make what happened inside a block again in the backward pass instead of keeping it
 };
 
+/// Every rank computes all of an encoder, and sends nothing.
+struct Replicated {
+  static constexpr bool cuts_rows = false;
+};
+
+/// How the ranks of an encoder share it: not, by heads and features, or by positions too.
+template <class Form>
+concept EncoderForm = std::same_as<Form, Replicated> || parallel::TensorParallelForm<Form>;
+
+namespace detail {
+template <class ExecutionSpace, class T, class Form>
+struct EncoderBlockOf {
+  using type = parallel::EncoderBlock<ExecutionSpace, T, Form>;
+};
+template <class ExecutionSpace, class T>
+struct EncoderBlockOf<ExecutionSpace, T, Replicated> {
+  using type = layers::EncoderBlock<ExecutionSpace, T>;
+};
+} // namespace detail
+
 /// A ViT encoder: position embedding, pre-norm blocks, each a unit, norm.
 ///
 /// With `recompute` only what enters each block is kept: one block's activations instead of those of all, for one more
 /// forward pass through all blocks but the last (activation checkpointing; Chen et al. 2016).
 ///
-/// Shapes: x, y (B, tokens, D); positions (B * tokens), the patch position of each token, since some may be hidden. d_x
-/// may be d_y. Source: Dosovitskiy et al. 2021; the paper, section 2.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+/// Shapes: x, y (B, tokens, D), the same on every rank; positions (B * tokens), the patch position of each token, since
+/// some may be hidden. d_x may be d_y.
+/// Collective: in each block what `Form` says, once more forward for those made again; with `SequenceParallel` the end
+/// of the forward and of the backward pass are an all-gather of the rows each. Source: Dosovitskiy et al. 2021; the
+/// paper, section 2.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, EncoderForm Form = Replicated>
 class Encoder {
-  using Block = layers::EncoderBlock<ExecutionSpace, T>;
+  using Block = typename detail::EncoderBlockOf<ExecutionSpace, T, Form>::type;
+  using Matrix = Tensor<ExecutionSpace, T, 2>;
 
 public:
   using value_type = T;
 
   struct Context {
-    std::vector<Tensor<ExecutionSpace, T, 3>> states;    // what enters each block, and the norm: (B, tokens, D)
+    std::vector<Matrix> states;                          // what enters each block, and the norm: (rows at hand, D)
     mutable std::vector<typename Block::Context> blocks; // one for all, which the backward pass fills again: recompute
     typename layers::LayerNorm<ExecutionSpace, T>::Context norm;
   };
 
-  Encoder(ExecutionSpace const& exec, std::string const& name, EncoderConfig const& config, std::uint64_t seed)
-      : m_recompute(config.recompute), m_embedding(exec, name + ".position", config.grid, config.width),
-        m_units(config.depth), m_norm(exec, name + ".norm", config.width) {
-    for (std::size_t i = 0; i < config.depth; ++i)
-      m_blocks.emplace_back(exec, name + ".block" + std::to_string(i),
-                            typename Block::Config{config.width, config.heads, config.mlp_ratio}, seed);
+  Encoder(ExecutionSpace const& exec, std::string const& name, EncoderConfig const& config, std::uint64_t seed,
+          Form const& form = Form())
+      : m_form(form), m_recompute(config.recompute),
+        m_embedding(exec, name + ".position", config.grid, config.width, Form::cuts_rows), m_units(config.depth),
+        m_norm(exec, name + ".norm", config.width, Form::cuts_rows) {
+    typename Block::Config const block{config.width, config.heads, config.mlp_ratio};
+    for (std::size_t i = 0; i < config.depth; ++i) {
+      auto const block_name = name + ".block" + std::to_string(i);
+      if constexpr (std::same_as<Form, Replicated>)
+        m_blocks.emplace_back(exec, block_name, block, seed);
+      else
+        m_blocks.emplace_back(exec, form, block_name, block, seed);
+    }
   }
 
-  template <TensorView<3> X, TensorView<1> Positions, TensorView<3> Y>
-  void forward(Workspace<ExecutionSpace>& workspace, Context& context, X const& x, Positions const& positions,
-               Y const& y) const {
+  template <TensorView<1> Positions>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tensor<ExecutionSpace, T, 3> const& x,
+               Positions const& positions, Tensor<ExecutionSpace, T, 3> const& y) const {
+    auto const& exec = workspace.exec();
+    Extents<2> const batch{x.extent(0), x.extent(1)};
+    Range const own = own_rows(rows(x));
     context.states.resize(m_blocks.size() + 1);
     context.blocks.resize(m_recompute ? 1 : m_blocks.size());
-    for (auto& state : context.states) reserve(workspace.exec(), state, "dchag::models::encoder_state", extents_of(x));
-    m_embedding.forward(workspace.exec(), x, positions, context.states[0]);
+    for (auto& state : context.states)
+      reserve(exec, state, "dchag::models::encoder_state", Extents<2>{own.size(), x.extent(2)});
+    m_embedding.forward(exec, part(rows(x), own), part(positions, own), context.states[0]);
     for (std::size_t i = 0; i < m_blocks.size(); ++i) {
       auto const use = m_units[i].in_forward();
-      m_blocks[i].forward(workspace, block_context(context, i), context.states[i], context.states[i + 1]);
+      forward(workspace, context, i, batch, context.states[i + 1]);
     }
-    m_norm.forward(workspace, context.norm, context.states.back(), y);
+    m_norm.forward(workspace, context.norm, context.states.back(), part(rows(y), own));
+    gather(exec, rows(y));
   }
 
-  template <TensorView<1> Positions, TensorView<3> DY, TensorView<3> DX>
-  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Positions const& positions, DY const& d_y,
-                DX const& d_x) const {
-    m_norm.backward(workspace, context.norm, context.states.back(), d_y, d_x);
+  template <TensorView<1> Positions>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Positions const& positions,
+                Tensor<ExecutionSpace, T, 3> const& d_y, Tensor<ExecutionSpace, T, 3> const& d_x) const {
+    Extents<2> const batch{d_y.extent(0), d_y.extent(1)};
+    Range const own = own_rows(rows(d_y));
+    auto const d_own = part(rows(d_x), own);
+    m_norm.backward(workspace, context.norm, context.states.back(), part(rows(d_y), own), d_own);
     for (std::size_t i = m_blocks.size(); i-- > 0;) {
       auto const use = m_units[i].in_backward();
       if (m_recompute && i + 1 < m_blocks.size()) {
         auto frame = workspace.frame();
-        auto const again = frame.template take<T, 3>(extents_of(context.states[i]));
-        m_blocks[i].forward(workspace, block_context(context, i), context.states[i], again);
+        forward(workspace, context, i, batch, frame.template take<T, 2>(extents_of(context.states[i])));
       }
-      m_blocks[i].backward(workspace, block_context(context, i), context.states[i], d_x, d_x);
+      backward(workspace, context, i, batch, d_own);
     }
-    m_embedding.backward(workspace.exec(), positions, d_x);
+    m_embedding.backward(workspace.exec(), part(positions, own), d_own);
+    gather(workspace.exec(), rows(d_x));
   }
 
   template <class F>
@@ -94,6 +134,45 @@ private:
     return context.blocks[m_recompute ? 0 : i];
   }
 
+  void forward(Workspace<ExecutionSpace>& workspace, Context const& context, std::size_t i, Extents<2> const& batch,
+               Matrix const& y) const {
+    auto const& x = context.states[i];
+    if constexpr (std::same_as<Form, Replicated>)
+      m_blocks[i].forward(workspace, block_context(context, i), cube(x, batch), cube(y, batch));
+    else
+      m_blocks[i].forward(workspace, block_context(context, i), batch, x, y);
+  }
+  // d_x is d_y
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, std::size_t i, Extents<2> const& batch,
+                Matrix const& d_x) const {
+    auto const& x = context.states[i];
+    if constexpr (std::same_as<Form, Replicated>)
+      m_blocks[i].backward(workspace, block_context(context, i), cube(x, batch), cube(d_x, batch), cube(d_x, batch));
+    else
+      m_blocks[i].backward(workspace, block_context(context, i), batch, x, d_x, d_x);
+  }
+
+  static Tensor<ExecutionSpace, T, 3> cube(Matrix const& matrix, Extents<2> const& batch) {
+    return reshape<3>(matrix, {batch[0], batch[1], matrix.extent(1)});
+  }
+
+  // The rows at hand in the blocks.
+  Range own_rows(Matrix const& all) const {
+    if constexpr (Form::cuts_rows) return comm::own_part(m_form.communicator(), all.extent(0));
+    return {0, all.extent(0)};
+  }
+  static Matrix part(Matrix const& all, Range own) {
+    return Matrix(all.data() + own.begin * all.extent(1), own.size(), all.extent(1));
+  }
+  template <TensorView<1> Index>
+  static auto part(Index const& index, Range own) {
+    return Tensor<ExecutionSpace, typename Index::value_type, 1>(index.data() + own.begin, own.size());
+  }
+  void gather(ExecutionSpace const& exec, Matrix const& all) const {
+    if constexpr (Form::cuts_rows) comm::all_gather_parts(exec, m_form.communicator(), all);
+  }
+
+  Form m_form;
   bool m_recompute;
   PositionEmbedding<ExecutionSpace, T> m_embedding;
   std::vector<Block> m_blocks;

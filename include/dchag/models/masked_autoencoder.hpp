@@ -31,9 +31,9 @@ struct MaskedAutoencoderConfig {
 /// function as masking after the aggregation, at a quarter of its cost for a mask of 75 %. Steps: image -> aggregator
 /// (B, kept, D) -> encoder -> Linear D -> D' -> mask tokens (B, L, D') -> decoder -> head (B, L, C s) -> mean squared
 /// error against the patches of the target. Collective: what the aggregator's `forward` does; `backward`: what its
-/// `backward` does. All that follows the aggregator is replicated: every rank computes the same loss. Source: He et al.
-/// 2022; the paper, section 5.1 (decoder 128 wide, 2 deep, 4 heads).
-template <class Aggregator>
+/// `backward` does, and in the encoder what `Form` says. Decoder and head are replicated: every rank computes the same
+/// loss. Source: He et al. 2022; the paper, section 5.1 (decoder 128 wide, 2 deep, 4 heads).
+template <class Aggregator, EncoderForm Form = Replicated>
 class MaskedAutoencoder {
 public:
   using value_type = typename Aggregator::value_type;
@@ -47,7 +47,7 @@ private:
 public:
   struct Context {
     typename Aggregator::Context aggregator;
-    typename Encoder<ExecutionSpace, T>::Context encoder;
+    typename Encoder<ExecutionSpace, T, Form>::Context encoder;
     typename Encoder<ExecutionSpace, T>::Context decoder;
     typename PredictionHead<ExecutionSpace, T>::Context head;
     Tensor<ExecutionSpace, T, 3> fused;      // (B, kept, D)
@@ -56,10 +56,11 @@ public:
     Tensor<ExecutionSpace, T, 3> prediction; // (B, L, C s)
   };
 
-  MaskedAutoencoder(ExecutionSpace const& exec, Aggregator aggregator, MaskedAutoencoderConfig const& config)
+  MaskedAutoencoder(ExecutionSpace const& exec, Aggregator aggregator, MaskedAutoencoderConfig const& config,
+                    Form const& form = Form())
       : m_config(config), m_grid(grid_of(aggregator, config)), m_aggregator(std::move(aggregator)),
         m_encoder(exec, "encoder", {m_grid, features(), config.depth, config.heads, config.mlp_ratio, config.recompute},
-                  seed()),
+                  seed(), form),
         m_to_decoder(exec, "decoder.in", {.inputs = features(), .outputs = config.decoder_features}, seed()),
         m_mask_token(exec, {.name = "decoder.mask_token", .shape = {config.decoder_features}},
                      initial::truncated_normal(seed(), "decoder.mask_token")),
@@ -192,7 +193,7 @@ private:
   MaskedAutoencoderConfig m_config;
   Grid m_grid;
   Aggregator m_aggregator;
-  Encoder<ExecutionSpace, T> m_encoder;
+  Encoder<ExecutionSpace, T, Form> m_encoder;
   layers::Linear<ExecutionSpace, T> m_to_decoder;
   Parameter<ExecutionSpace, T> m_mask_token;
   Encoder<ExecutionSpace, T> m_decoder;

@@ -26,14 +26,17 @@ class PositionEmbedding {
 public:
   using value_type = T;
 
-  PositionEmbedding(ExecutionSpace const& exec, std::string const& name, Grid grid, std::size_t width)
-      : m_table(exec, {.name = name, .shape = {grid.positions(), width}}, [=](std::size_t i) {
-          std::size_t const position = i / width;
-          std::size_t const half = (width + 1) / 2;
-          std::size_t const feature = i % width;
-          return feature < half ? sine_cosine(position % grid.columns, feature, half)
-                                : sine_cosine(position / grid.columns, feature - half, width - half);
-        }) {}
+  /// `partial_gradient`: each rank of tensor parallelism sees rows of its own (see `ParameterSpec`).
+  PositionEmbedding(ExecutionSpace const& exec, std::string const& name, Grid grid, std::size_t width,
+                    bool partial_gradient = false)
+      : m_table(exec, {.name = name, .shape = {grid.positions(), width}, .partial_gradient = partial_gradient},
+                [=](std::size_t i) {
+                  std::size_t const position = i / width;
+                  std::size_t const half = (width + 1) / 2;
+                  std::size_t const feature = i % width;
+                  return feature < half ? sine_cosine(position % grid.columns, feature, half)
+                                        : sine_cosine(position / grid.columns, feature - half, width - half);
+                }) {}
 
   template <class X, class Index, class Y>
   void forward(ExecutionSpace const& exec, X const& x, Index const& index, Y const& y) const {
