@@ -44,9 +44,11 @@
 #include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/channels/distributed_tokenization.hpp>
 #include <dchag/channels/flat_aggregator.hpp>
+#include <dchag/channels/head_shared.hpp>
 #include <dchag/channels/image.hpp>
 #include <dchag/channels/linear.hpp>
 #include <dchag/channels/partition.hpp>
+#include <dchag/channels/tensor_parallel_aggregator.hpp>
 #include <dchag/channels/tokenizer.hpp>
 #include <dchag/channels/tree.hpp>
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/comm/agree.hpp>
+#include <dchag/parallel/tensor_parallel.hpp>
 
 #include <support/aggregation.hpp>
 #include <support/allocations.hpp>
@@ -49,7 +50,10 @@ void check_equals_one(Distributed& distributed, One& one, std::array<std::size_t
   randomize(one);
   auto const image = random_tensor<T>(exec, 8, "image", extents);
   auto const planes = own_planes(distributed.own_channels(), distributed.config().channels, choice);
-  auto const found = step_of(workspace, distributed, planes_of(exec, image, planes), choice);
+  auto found = step_of(workspace, distributed, planes_of(exec, image, planes), choice);
+  comm::Communicator const world;
+  parallel::sum_partial_gradients(workspace, world, distributed);
+  found.d_weights = gradients_of(distributed);
   auto const expected = step_of(workspace, one, image, choice);
   double const rounding = tolerance<T>(1e-5, 1e-12);
   CHECK(relative_error(found.y, expected.y) < rounding);

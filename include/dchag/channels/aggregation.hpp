@@ -17,6 +17,7 @@ struct AggregationConfig {
   std::size_t heads;
   bool projection_bias = false;    ///< biases on queries, keys and values of the cross-attention, as ClimaX has
   ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
+  Range own_heads = {};            ///< of this rank, where ranks share the heads; if empty, all
 };
 
 /// A module of a tree: reduces the tokens of each position to one.

@@ -5,6 +5,8 @@
 #include <dchag/channels/channel_aggregator.hpp>
 #include <dchag/channels/detail/check_batch.hpp>
 #include <dchag/channels/detail/gathered.hpp>
+#include <dchag/channels/head_shared.hpp>
+#include <dchag/comm/gather_gradient.hpp>
 
 namespace dchag {
 
@@ -29,7 +31,9 @@ struct DistributedAggregatorConfig {
 /// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
 /// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of (G / P) N D numbers per rank, so
 /// (P - 1) (G / P) N D are received; `backward`: nothing, because every rank runs the same final module on the same
-/// loss and its own slice of the gathered gradient is therefore whole; `check`: two small all-reduces. Throws: at
+/// loss and its own slice of the gathered gradient is therefore whole; `check`: two small all-reduces. With
+/// `HeadShared` as Final, `forward` makes one all-reduce of N D numbers more and `backward` one reduce-scatter of G N D
+/// (an all-reduce of those present if groups are absent), and `parallel::sum_partial_gradients` is due. Throws: at
 /// construction ShapeError or CommError, the same on every rank. `forward` throws ShapeError on the rank whose image
 /// does not fit, before it communicates; call `check` first where ranks may differ. Source: the paper, section 3.2. The
 /// groups are part of the model here, not of the run, so that a checkpoint outlives the number of ranks; P = G is the
@@ -60,7 +64,7 @@ public:
       : m_communicator(agreed(communicator, config)), m_config(config),
         m_partition(config.channels, config.groups, static_cast<std::size_t>(communicator.size())),
         m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width}, own_channels(), config.seed),
-        m_final(exec, "final", config.groups, config.aggregation(), Placement::replicated, config.seed) {
+        m_final(make_final(exec, communicator, config)) {
     auto const placement = communicator.size() == 1 ? Placement::replicated : Placement::distributed;
     for (std::size_t g = own_groups().begin; g < own_groups().end; ++g)
       m_trees.emplace_back(exec, "group" + std::to_string(g), m_partition.group(g).size(), config.aggregation(),
@@ -118,8 +122,11 @@ public:
     std::size_t const N = d_y.extent(0) * d_y.extent(1);
     Range const own = context.gathered.own_present();
     auto const d_groups = frame.template take<T, 3>({own.size(), N, m_config.width});
-    m_final.backward(workspace, context.final_module, context.gathered.present(), context.gathered.members(), rows(d_y),
-                     own, d_groups);
+    if constexpr (shares_heads)
+      sum_final_gradients(workspace, context, rows(d_y), d_groups);
+    else
+      m_final.backward(workspace, context.final_module, context.gathered.present(), context.gathered.members(),
+                       rows(d_y), own, d_groups);
     Stage::backward(workspace, m_tokenizer, context.stage, context.plan, as_image(input), d_pixels,
                     [&](auto const& tokens, auto const& d_tokens) {
                       std::size_t next = 0; // groups without a token have no gradient
@@ -140,6 +147,35 @@ public:
   }
 
 private:
+  static constexpr bool shares_heads = std::same_as<Final, HeadShared>;
+
+  static FinalModule make_final(ExecutionSpace const& exec, comm::Communicator const& communicator,
+                                DistributedAggregatorConfig const& config) {
+    if constexpr (shares_heads)
+      return FinalModule(exec, communicator, "final", config.groups, config.aggregation(), config.seed);
+    else
+      return FinalModule(exec, "final", config.groups, config.aggregation(), Placement::replicated, config.seed);
+  }
+
+  // Each rank's heads give a share of the gradient of every gathered token: the sum goes to the ranks that made them.
+  void sum_final_gradients(Workspace<ExecutionSpace>& workspace, Context const& context,
+                           Tensor<ExecutionSpace, T, 2> const& d_y,
+                           Tensor<ExecutionSpace, T, 3> const& d_groups) const {
+    auto const& exec = workspace.exec();
+    auto const& present = context.gathered.present();
+    Range const own = context.gathered.own_present();
+    auto frame = workspace.frame();
+    auto const d_all = frame.template take<T, 3>(extents_of(present));
+    m_final.backward(workspace, context.final_module, present, context.gathered.members(), d_y,
+                     Range{0, present.extent(0)}, d_all);
+    if (present.extent(0) == m_config.groups) {
+      comm::all_gather_backward(comm::ReduceScatter(), exec, m_communicator, d_all, d_groups);
+    } else {
+      comm::all_reduce(exec, m_communicator, d_all, comm::Reduce::sum);
+      Kokkos::deep_copy(exec, d_groups, slices(d_all, own.begin, own.end));
+    }
+  }
+
   static comm::Communicator const& agreed(comm::Communicator const& communicator,
                                           DistributedAggregatorConfig const& config) {
     comm::require_same(communicator, "DistributedAggregator",

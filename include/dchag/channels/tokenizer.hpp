@@ -30,9 +30,11 @@ public:
     std::size_t width;
   };
 
-  /// Holds the weights of the channels `own` only.
-  Tokenizer(ExecutionSpace const& exec, std::string const& name, Config const& config, Range own, std::uint64_t seed)
-      : m_config(checked(config)), m_own(own),
+  /// Holds the weights of the channels `own` only. `partial_gradient`: the gradients of its tokens are this rank's
+  /// share (see `ParameterSpec`).
+  Tokenizer(ExecutionSpace const& exec, std::string const& name, Config const& config, Range own, std::uint64_t seed,
+            bool partial_gradient = false)
+      : m_config(checked(config)), m_own(own), m_partial_gradient(partial_gradient),
         m_weight(exec, spec(name + ".weight", {own.size(), config.width, config.patch * config.patch}, true),
                  initial::truncated_normal(seed, name + ".weight", 1.0 / static_cast<double>(config.patch))),
         m_bias(exec, spec(name + ".bias", {own.size(), config.width}, false),
@@ -196,6 +198,7 @@ private:
 
   ParameterSpec spec(std::string name, std::vector<std::size_t> shape, bool decay) const {
     ParameterSpec result{.name = std::move(name), .shape = std::move(shape), .decay = decay};
+    result.partial_gradient = m_partial_gradient;
     if (m_own.size() == m_config.channels) return result;
     result.placement = Placement::distributed;
     result.whole = result.shape;
@@ -242,6 +245,7 @@ private:
 
   Config m_config;
   Range m_own;
+  bool m_partial_gradient;
   Parameter<ExecutionSpace, T> m_weight;    // (C, D, s)
   Parameter<ExecutionSpace, T> m_bias;      // (C, D)
   Parameter<ExecutionSpace, T> m_embedding; // (C, D)

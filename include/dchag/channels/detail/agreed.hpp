@@ -7,10 +7,10 @@
 
 namespace dchag::detail {
 
-/// The communicator, if all ranks have the same configuration and there is a channel for each; throws on all otherwise.
+/// The communicator, if all ranks have the same configuration; throws on all otherwise.
 /// Collective: one all-reduce of 16 bytes.
-inline comm::Communicator const& agreed(comm::Communicator const& communicator, char const* where,
-                                        AggregatorConfig const& config) {
+inline comm::Communicator const& same_config(comm::Communicator const& communicator, char const* where,
+                                             AggregatorConfig const& config) {
   comm::require_same(communicator, where,
                      {{"channels", config.channels},
                       {"patch", config.patch},
@@ -18,6 +18,13 @@ inline comm::Communicator const& agreed(comm::Communicator const& communicator, 
                       {"heads", config.heads},
                       {"projection_bias", config.projection_bias},
                       {"seed", config.seed}});
+  return communicator;
+}
+
+/// The same, if there is a channel for each rank too.
+inline comm::Communicator const& agreed(comm::Communicator const& communicator, char const* where,
+                                        AggregatorConfig const& config) {
+  same_config(communicator, where, config);
   std::size_t const ranks = static_cast<std::size_t>(communicator.size());
   require(ranks <= config.channels, where, ": ranks P = ", ranks,
           ", expected at most the channels C = ", config.channels);

@@ -7,7 +7,8 @@
 
 namespace dchag::detail {
 
-/// What a cross-attention learns, whatever form it is computed in.
+/// What a cross-attention learns, whatever form it is computed in. Where ranks share its heads, the rows of W_q, W_k
+/// and W_v and the columns of W_o that belong to this rank's, without the bias of the output.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class CrossAttentionParameters {
 public:
@@ -16,12 +17,16 @@ public:
   /// The number of inputs, the largest M, is of no consequence here: no parameter belongs to an input.
   CrossAttentionParameters(ExecutionSpace const& exec, std::string const& name, std::size_t /*inputs*/,
                            AggregationConfig const& config, Placement placement, std::uint64_t seed)
-      : m_config(checked(name, config)),
-        m_query(exec, {.name = name + ".query", .shape = {config.width}, .placement = placement}, initial::constant(0)),
-        m_q(exec, name + ".q", projection(config.projection_bias, placement), seed),
-        m_k(exec, name + ".k", projection(config.projection_bias, placement), seed),
-        m_v(exec, name + ".v", projection(config.projection_bias, placement), seed),
-        m_out(exec, name + ".out", projection(true, placement), seed) {}
+      : m_config(checked(name, config)), m_query(exec,
+                                                 {.name = name + ".query",
+                                                  .shape = {config.width},
+                                                  .placement = placement,
+                                                  .partial_gradient = heads() < config.heads},
+                                                 initial::constant(0)),
+        m_q(exec, name + ".q", projection(config.projection_bias, placement, layers::Cut::Axis::outputs), seed),
+        m_k(exec, name + ".k", projection(config.projection_bias, placement, layers::Cut::Axis::outputs), seed),
+        m_v(exec, name + ".v", projection(config.projection_bias, placement, layers::Cut::Axis::outputs), seed),
+        m_out(exec, name + ".out", projection(!shares_heads(), placement, layers::Cut::Axis::inputs), seed) {}
 
   template <class F>
   void for_each_parameter(F const& f) {
@@ -36,8 +41,9 @@ protected:
   using Projection = layers::Linear<ExecutionSpace, T>;
   using Matrix = Tensor<ExecutionSpace, T, 2>;
 
-  std::size_t heads() const { return m_config.heads; }
-  std::size_t width() const { return m_config.width; }
+  /// Heads of this rank, and their features.
+  std::size_t heads() const { return shares_heads() ? m_config.own_heads.size() : m_config.heads; }
+  std::size_t width() const { return m_config.width / m_config.heads * heads(); }
 
   static Matrix row(Tensor<ExecutionSpace, T, 1> const& query) { return reshape<2>(query, {1, query.extent(0)}); }
 
@@ -60,8 +66,16 @@ private:
             "' has width D = ", config.width, ", expected a multiple of its heads h = ", config.heads);
     return config;
   }
-  typename Projection::Config projection(bool bias, Placement placement) const {
-    return {.inputs = m_config.width, .outputs = m_config.width, .bias = bias, .placement = placement};
+  bool shares_heads() const { return m_config.own_heads.size() > 0; }
+  typename Projection::Config projection(bool bias, Placement placement, layers::Cut::Axis axis) const {
+    std::size_t const d = m_config.width / m_config.heads;
+    Range const own = m_config.own_heads;
+    layers::Cut const cut{.axis = axis, .range = {own.begin * d, own.end * d}};
+    return {.inputs = m_config.width,
+            .outputs = m_config.width,
+            .bias = bias,
+            .placement = placement,
+            .cut = shares_heads() ? cut : layers::Cut()};
   }
 
 protected:

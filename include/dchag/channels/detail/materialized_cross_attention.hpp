@@ -28,7 +28,9 @@ public:
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tensor<ExecutionSpace, T, 3> const& tokens,
                Index const& /*members*/, Tensor<ExecutionSpace, T, 2> const& y) const {
     auto const& exec = workspace.exec();
-    auto const [M, N, D] = extents_of(tokens);
+    std::size_t const M = tokens.extent(0);
+    std::size_t const N = tokens.extent(1);
+    std::size_t const D = this->width();
     reserve(exec, context.keys, "dchag::channels::keys", Extents<3>{M, N, D});
     reserve(exec, context.values, "dchag::channels::values", Extents<3>{M, N, D});
     reserve(exec, context.weights, "dchag::channels::attention", Extents<3>{N, this->heads(), M});
@@ -48,7 +50,9 @@ public:
                 Tensor<ExecutionSpace, T, 2> const& d_y, Range wanted, DTokens const& d_tokens) const {
     using ops::Op;
     auto const& exec = workspace.exec();
-    auto const [M, N, D] = extents_of(tokens);
+    std::size_t const M = tokens.extent(0);
+    std::size_t const N = tokens.extent(1);
+    std::size_t const D = this->width();
     auto frame = workspace.frame();
     auto const d_pooled = frame.template take<T, 2>({N, D});
     auto const d_keys = frame.template take<T, 3>({M, N, D});
@@ -66,7 +70,7 @@ public:
     m_k.backward(workspace, none, tokens, d_keys, no_gradient);
     m_v.backward(workspace, none, tokens, d_values, no_gradient);
     if constexpr (is_wanted<DTokens>) {
-      require_shape("CrossAttention::backward", "d_tokens", d_tokens, {wanted.size(), N, D});
+      require_shape("CrossAttention::backward", "d_tokens", d_tokens, {wanted.size(), N, tokens.extent(2)});
       auto const part = [&](auto const& all) { return rows(slices(all, wanted.begin, wanted.end)); };
       ops::gemm(exec, Op::none, Op::none, T(1), part(d_keys), m_k.weight(), T(0), rows(d_tokens));
       ops::gemm(exec, Op::none, Op::none, T(1), part(d_values), m_v.weight(), T(1), rows(d_tokens));
