@@ -34,6 +34,7 @@
 #include <dchag/comm/communicator.hpp>
 #include <dchag/comm/gather_gradient.hpp>
 #include <dchag/comm/mesh.hpp>
+#include <dchag/comm/pending.hpp>
 #include <dchag/comm/session.hpp>
 
 // image -> tokens -> one token per position
