@@ -57,6 +57,11 @@
 #include <dchag/models/prediction_head.hpp>
 #include <dchag/ops/losses.hpp>
 
+// samples and parameters over ranks
+#include <dchag/parallel/data_parallel.hpp>
+#include <dchag/parallel/gradient_sum.hpp>
+#include <dchag/parallel/sharding.hpp>
+
 // loss -> better parameters
 #include <dchag/train/adamw.hpp>
 #include <dchag/train/clipping.hpp>

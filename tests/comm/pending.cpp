@@ -132,18 +132,19 @@ TEST_CASE("an exception leaves what is under way without waiting for ranks that 
   Exec const exec;
   Ranks const ranks;
   static dchag::Tensor<Exec, float, 1>* const view =
-      new dchag::Tensor<Exec, float, 1>("view", 5);      // MPI may still write
-  static Communicator* const group = new Communicator(); // nor may its messages meet those of others
+      new dchag::Tensor<Exec, float, 1>("view", 5); // MPI may still write
+  Communicator const group;                         // its messages meet those of no other
   bool const begins = ranks.rank == 0 && !comm::detail::needs_staging<dchag::Tensor<Exec, float, 1>>;
   auto const step = [&] {
     Pending pending;
-    if (begins) pending = comm::start_all_reduce(exec, *group, *view, Reduce::sum);
+    if (begins) pending = comm::start_all_reduce(exec, group, *view, Reduce::sum);
     throw dchag::Error("in the middle of a step");
   };
   CHECK_THROWS_AS(step(), dchag::Error);
   CHECK(comm::all_reduce(ranks.communicator, 1, Reduce::sum) == static_cast<int>(ranks.P));
-  // the others follow, so that MPI ends in order
-  if (!begins) comm::start_all_reduce(exec, *group, *view, Reduce::sum).wait();
+  // the others follow, so that MPI ends in order; the group is not freed under what was left
+  if (!begins) comm::start_all_reduce(exec, group, *view, Reduce::sum).wait();
+  CHECK(*group.abandoned() == (begins && ranks.P > 1));
 }
 
 TEST_CASE("extents that do not fit are refused before anything is sent, and nothing is sent of nothing") {
@@ -185,7 +186,7 @@ TEST_CASE("counts beyond the limit go in pieces and give the same") {
     CHECK(count.calls("MPI_Ireduce") == (n * ranks.P <= limit ? 0 : ranks.P * pieces));
     CHECK(count.calls("MPI_Iallreduce") == pieces);
     CHECK(requests.size() == count.total_calls());
-    Pending(std::move(requests)).wait();
+    Pending(ranks.communicator, std::move(requests)).wait();
     CHECK(flat(gathered) == list(n * ranks.P, [&](std::size_t i) { return number(i / n, i % n); }));
     CHECK(flat(slice) == list(n, [&](std::size_t i) { return sum(ranks.P, ranks.rank * n + i); }));
     CHECK(flat(sums) == list(n, [&](std::size_t i) { return sum(ranks.P, i); }));

@@ -20,22 +20,24 @@ namespace dchag::comm {
 /// A collective under way; an empty one is done. Its Views must live, and its communicator, until it is done.
 ///
 /// Its end waits as well, unless an exception that was not there at its beginning is on its way out: another rank may
-/// then never begin, and the request is abandoned. MPI may still write to the Views afterwards.
+/// then never begin. The request is abandoned, and MPI may still write to the Views afterwards.
 class Pending {
 public:
   Pending() = default;
-  explicit Pending(detail::Requests requests) : m_requests(std::move(requests)) {}
-  Pending(Pending&& other) noexcept
-      : m_requests(std::exchange(other.m_requests, {})), m_exceptions(other.m_exceptions) {}
+  Pending(Communicator const& communicator, detail::Requests requests)
+      : m_requests(std::move(requests)), m_abandoned(communicator.abandoned()) {}
+  Pending(Pending&& other) noexcept { swap(other); }
   /// Waits for what this was.
   Pending& operator=(Pending&& other) noexcept {
     Pending before(std::move(other));
-    std::swap(m_requests, before.m_requests);
-    std::swap(m_exceptions, before.m_exceptions);
+    swap(before);
     return *this;
   }
   ~Pending() {
-    if (!m_requests.empty() && std::uncaught_exceptions() <= m_exceptions)
+    if (m_requests.empty()) return;
+    if (std::uncaught_exceptions() > m_exceptions)
+      *m_abandoned = true;
+    else
       MPI_Waitall(length(), m_requests.data(), MPI_STATUSES_IGNORE);
   }
 
@@ -59,8 +61,14 @@ public:
 
 private:
   int length() const { return static_cast<int>(m_requests.size()); }
+  void swap(Pending& other) noexcept {
+    std::swap(m_requests, other.m_requests);
+    std::swap(m_abandoned, other.m_abandoned);
+    std::swap(m_exceptions, other.m_exceptions);
+  }
 
   detail::Requests m_requests;
+  std::shared_ptr<bool> m_abandoned; // of the communicator
   int m_exceptions = std::uncaught_exceptions();
 };
 
@@ -77,7 +85,7 @@ Pending start_all_gather(ExecutionSpace const& exec, Communicator const& communi
     exec.fence();
     mpi_start_all_gather<T>(communicator, own.data(), gathered.data(), own.size(), requests);
   }
-  return Pending(std::move(requests));
+  return Pending(communicator, std::move(requests));
 }
 
 template <bool Staged, class ExecutionSpace, class View>
@@ -90,7 +98,7 @@ Pending start_all_reduce(ExecutionSpace const& exec, Communicator const& communi
     exec.fence();
     mpi_start_all_reduce(communicator, view.data(), view.size(), operation(op), requests);
   }
-  return Pending(std::move(requests));
+  return Pending(communicator, std::move(requests));
 }
 
 template <bool Staged, class ExecutionSpace, class Whole, class Own>
@@ -106,7 +114,7 @@ Pending start_reduce_scatter(ExecutionSpace const& exec, Communicator const& com
     exec.fence();
     mpi_start_reduce_scatter<T>(communicator, whole.data(), own.data(), own.size(), requests);
   }
-  return Pending(std::move(requests));
+  return Pending(communicator, std::move(requests));
 }
 } // namespace detail
 
