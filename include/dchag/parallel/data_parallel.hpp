@@ -2,12 +2,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/layers/unit.hpp>
+#include <dchag/parallel/detail/flat_units.hpp>
 #include <dchag/parallel/detail/gradient_pool.hpp>
 #include <dchag/parallel/detail/value_pool.hpp>
 #include <dchag/parallel/gradient_sum.hpp>
-
-#include <map>
 
 namespace dchag::parallel {
 
@@ -73,13 +71,11 @@ public:
   /// Throws: CommError if the replicas' models or the policies differ, or tensor-parallel ranks do not hold the same
   /// replicated parameters; Error if two units name the same parameter. On every rank.
   DataParallel(ExecutionSpace const& exec, comm::Mesh const& mesh, Model& model, Sharding sharding = Sharding::none)
-      : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(sharding) {
-    find_units();
-    arrange_units();
+      : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(sharding), m_units(detail::find_units(model, sharding)) {
+    detail::arrange(mesh, sharding, m_units);
     allocate_pools();
-    for (auto& unit : m_units) take_over(unit);
-    if (m_sharding == Sharding::full) m_units.back().bind(m_units.back().values, m_units.back().gradients);
-    name_own_parts();
+    for (auto& unit : m_units) detail::take_over(exec, mesh, unit, m_values.scratch());
+    m_own = detail::own_parts(model, m_units);
     std::size_t index = 0;
     model.for_each_unit([&](Unit& unit, auto&) { unit.attach(this, index++); });
   }
@@ -177,52 +173,6 @@ public:
   }
 
 private:
-  // The units in the model's order and last what none of them names.
-  void find_units() {
-    std::map<void const*, std::string> named;
-    m_model.for_each_unit([&](Unit&, auto& layer) {
-      FlatUnit& unit = m_units.emplace_back();
-      unit.name = concat("unit", m_units.size() - 1);
-      unit.sharding = m_sharding;
-      layer.for_each_parameter([&](auto& parameter) {
-        bool const first = named.emplace(&parameter, unit.name).second;
-        require<Error>(first, "DataParallel: ", parameter.name(), " belongs to ", named[&parameter], " and to ",
-                       unit.name, ", expected one unit");
-        unit.parameters.push_back(&parameter);
-      });
-    });
-    FlatUnit& rest = m_units.emplace_back();
-    rest.name = "rest";
-    rest.sharding = m_sharding == Sharding::full ? Sharding::optimizer : m_sharding;
-    m_model.for_each_parameter([&](auto& parameter) {
-      if (named.count(&parameter) == 0) rest.parameters.push_back(&parameter);
-    });
-  }
-
-  void arrange_units() {
-    std::vector<comm::Setting> replicas{{"sharding", static_cast<int>(m_sharding)}, {"bytes of a value", sizeof(T)}};
-    std::vector<comm::Setting> tensor{{"units", m_units.size() - 1}};
-    std::vector<std::size_t> sizes;
-    for (auto& unit : m_units) {
-      for (auto const* parameter : unit.parameters) {
-        replicas.emplace_back(concat(unit.name, ", parameter ", parameter->name()), parameter->size());
-        require<Error>(parameter->size() == parameter->spec().box_size(), "DataParallel: ", parameter->name(), " has ",
-                       parameter->size(), " of ", parameter->spec().box_size(), " values, expected all");
-      }
-      unit.arrange();
-      tensor.emplace_back(concat("values with partial gradients of ", unit.name), unit.partial);
-      tensor.emplace_back(concat("replicated values of ", unit.name), unit.alike);
-      sizes.push_back(unit.size);
-    }
-    comm::require_same(m_mesh.replicas(), "DataParallel", replicas);
-    comm::require_same(m_mesh.tensor(), "DataParallel", tensor);
-    sizes = comm::all_reduce(m_mesh.tensor(), sizes, comm::Reduce::max);
-    for (std::size_t i = 0; i < m_units.size(); ++i) {
-      m_units[i].size = sizes[i];
-      m_units[i].pad(m_mesh.shard(), m_sharding != Sharding::none);
-    }
-  }
-
   void allocate_pools() {
     std::size_t largest = 0, largest_shard = 0;
     for (auto const& unit : m_units) {
@@ -231,47 +181,6 @@ private:
     }
     if (largest > 0) m_values.reserve(m_exec, largest, m_units.size() - 1);
     m_gradients.reserve(m_exec, largest, largest_shard);
-  }
-
-  // Moves the parameters into the unit's own arrays.
-  void take_over(FlatUnit& unit) {
-    bool const sharded = unit.sharding == Sharding::full;
-    Extents<1> const held{sharded ? unit.own.size() : unit.size};
-    unit.values = allocate<T>(m_exec, "dchag::parameter::" + unit.name, held);
-    unit.gradients = allocate<T>(m_exec, "dchag::gradient::" + unit.name, held);
-    Kokkos::deep_copy(m_exec, unit.gradients, T(0));
-    if (unit.size == 0) return;
-    Values const whole = sharded ? detail::part(m_values.scratch(), {0, unit.size}) : unit.values;
-    Kokkos::deep_copy(m_exec, whole, T(0)); // nobody uses the gaps, but all send them
-    for (std::size_t i = 0; i < unit.places.size(); ++i)
-      if (unit.places[i].size() > 0)
-        Kokkos::deep_copy(m_exec, detail::part(whole, unit.places[i]), unit.parameters[i]->values());
-    comm::broadcast(m_exec, m_mesh.replicas(), whole, 0);
-    if (sharded) Kokkos::deep_copy(m_exec, unit.values, detail::part(whole, unit.own));
-    m_exec.fence(); // what the parameters held is freed
-    if (sharded)
-      unit.bind(Values(), Values());
-    else
-      unit.bind(unit.values, unit.gradients);
-  }
-
-  void name_own_parts() {
-    std::map<void const*, Parameter<ExecutionSpace, T>> parts;
-    for (auto const& unit : m_units)
-      for (std::size_t i = 0; i < unit.places.size(); ++i) {
-        auto const held = detail::intersection(unit.places[i], unit.own);
-        if (held.size() == 0) continue;
-        auto spec = unit.parameters[i]->spec();
-        spec.partial_gradient = false; // they are summed here
-        if (held != unit.places[i]) spec.run = {held.begin - unit.places[i].begin, held.end - unit.places[i].begin};
-        Range const place{held.begin - unit.own.begin, held.end - unit.own.begin};
-        parts.emplace(unit.parameters[i],
-                      Parameter<ExecutionSpace, T>(std::move(spec), detail::part(unit.own_values(), place),
-                                                   detail::part(unit.own_gradients(), place)));
-      }
-    m_model.for_each_parameter([&](auto& parameter) {
-      if (auto const found = parts.find(&parameter); found != parts.end()) m_own.push_back(std::move(found->second));
-    });
   }
 
   void require_step(char const* what) const {

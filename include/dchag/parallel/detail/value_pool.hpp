@@ -41,8 +41,8 @@ public:
     for (auto& slot : m_slots) slot.unit = nullptr;
   }
 
-  /// Memory for the size of the largest unit, for use before anything is gathered.
-  Values const& scratch() const { return m_slots.front().buffer; }
+  /// Room for the largest unit, for use before anything is gathered.
+  Values scratch() const { return m_slots.empty() ? Values() : m_slots.front().buffer; }
 
   /// What a request may still write to.
   template <class F>
