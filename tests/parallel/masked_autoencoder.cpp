@@ -4,6 +4,7 @@
 #include <dchag/models/masked_autoencoder.hpp>
 #include <dchag/parallel/data_parallel.hpp>
 
+#include <support/memory.hpp>
 #include <support/replicas.hpp>
 
 using namespace dchag;
@@ -156,20 +157,31 @@ TEST_CASE("at rest a sharded model holds a part of everything, and a step alloca
     auto trial = trial_on<Space, float>(mesh.tensor(), sizes);
     parallel::DataParallel training(trial.exec, mesh, trial.model, sharding);
     AdamW<Space, float> optimizer(trial.exec, training);
-    auto const share = [&](char const* label, std::size_t count) {
-      return static_cast<double>(counter.of_prefix(label).live) / static_cast<double>(count * sizeof(float));
+    MemoryByName const rest(counter);
+    auto const share = [&](std::size_t bytes) {
+      return static_cast<double>(bytes) / static_cast<double>(numbers * sizeof(float));
     };
     double const part = 1.0 / world.size();
     double const values = sharding == Sharding::full ? part : 1;
     double const moments = sharding == Sharding::none ? 1 : part;
-    CHECK(share("dchag::parameter::", numbers) == doctest::Approx(values).epsilon(0.02));
-    CHECK(share("dchag::gradient::", numbers) == doctest::Approx(values).epsilon(0.02));
-    CHECK(share("dchag::train::", 2 * numbers) == doctest::Approx(moments).epsilon(0.02));
+    CHECK(share(rest.parameters) == doctest::Approx(values).epsilon(0.02));
+    CHECK(share(rest.gradients) == doctest::Approx(values).epsilon(0.02));
+    CHECK(share(rest.optimizer) == doctest::Approx(2 * moments).epsilon(0.02));
 
     for (std::uint64_t draw = 0; draw < 2; ++draw) step(trial, training, optimizer, 1, draw);
     AllocationCounter const steady;
     step(trial, training, optimizer, 1, 2);
     auto const masks = steady.of_prefix("dchag::models::mask").number; // the test draws those of the whole batch
     CHECK(steady.number() == masks);
+    MemoryByName const working(counter);
+    CHECK(working.parameters == rest.parameters);
+    CHECK(working.gradients == rest.gradients);
+    CHECK(working.optimizer == rest.optimizer);
+    CHECK(working.buffers == rest.buffers);
+    CHECK((rest.buffers > 0) == (sharding != Sharding::none));
+    CHECK((rest.activations == 0 && rest.workspace == 0));
+    CHECK(working.activations > 0);
+    CHECK(working.workspace >= trial.workspace.peak_bytes());
+    CHECK(working.total() == counter.live());
   }
 }
