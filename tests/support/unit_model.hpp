@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/workspace.hpp>
 #include <dchag/layers/unit.hpp>
 #include <dchag/ops/gelu.hpp>
 #include <dchag/ops/linear.hpp>
