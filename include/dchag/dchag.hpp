@@ -35,6 +35,7 @@
 #include <dchag/comm/gather_gradient.hpp>
 #include <dchag/comm/mesh.hpp>
 #include <dchag/comm/parts.hpp>
+#include <dchag/comm/pending.hpp>
 #include <dchag/comm/session.hpp>
 
 // image -> tokens -> one token per position
@@ -60,6 +61,11 @@
 #include <dchag/ops/losses.hpp>
 #include <dchag/parallel/encoder_block.hpp>
 #include <dchag/parallel/tensor_parallel.hpp>
+
+// samples and parameters over ranks
+#include <dchag/parallel/data_parallel.hpp>
+#include <dchag/parallel/gradient_sum.hpp>
+#include <dchag/parallel/sharding.hpp>
 
 // loss -> better parameters
 #include <dchag/train/adamw.hpp>

@@ -44,6 +44,18 @@ public:
   /// number(), bytes() and live() by the label of the View.
   std::map<std::string, Sum> const& by_label() const { return m_by_label; }
 
+  /// The same of all labels that begin with this.
+  Sum of_prefix(std::string const& prefix) const {
+    Sum total;
+    for (auto found = m_by_label.lower_bound(prefix); found != m_by_label.end(); ++found) {
+      if (found->first.compare(0, prefix.size(), prefix) != 0) break;
+      total.number += found->second.number;
+      total.bytes += found->second.bytes;
+      total.live += found->second.live;
+    }
+    return total;
+  }
+
 private:
   using Handle = Kokkos::Tools::SpaceHandle;
 

@@ -50,6 +50,12 @@ void require_slices(char const* where, Communicator const& communicator, char co
   require_contiguous(where, whole_name, whole);
 }
 
+template <class Whole, class Own>
+void require_apart(char const* where, Whole const& whole, Own const& own) {
+  bool const apart = own.data() + own.size() <= whole.data() || whole.data() + whole.size() <= own.data();
+  require(apart, where, ": own overlaps whole, expected memory of its own");
+}
+
 /// This rank's slice of the numbers of `whole`.
 template <class Whole>
 auto own_slice(Communicator const& communicator, Whole const& whole) {
@@ -100,8 +106,7 @@ void reduce_scatter(ExecutionSpace const& exec, Communicator const& communicator
   using T = typename Own::non_const_value_type;
   require_slices("reduce_scatter", communicator, "own", own, "whole", whole);
   if (whole.size() == 0) return;
-  bool const apart = own.data() + own.size() <= whole.data() || whole.data() + whole.size() <= own.data();
-  require(apart, "reduce_scatter: own overlaps whole, expected memory of its own");
+  require_apart("reduce_scatter", whole, own);
   if (communicator.size() == 1) {
     Kokkos::deep_copy(exec, flat(own), flat(whole));
     return;

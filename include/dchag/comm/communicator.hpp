@@ -5,6 +5,7 @@
 #include <dchag/comm/detail/check.hpp>
 #include <dchag/core/kokkos.hpp>
 
+#include <memory>
 #include <utility>
 
 namespace dchag::comm {
@@ -56,12 +57,16 @@ public:
   ~Communicator() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (m_comm != MPI_COMM_NULL && finalized == 0) MPI_Comm_free(&m_comm);
+    if (m_comm != MPI_COMM_NULL && finalized == 0 && !*m_abandoned) MPI_Comm_free(&m_comm);
   }
 
   int rank() const { return m_rank; }
   int size() const { return m_size; }
   MPI_Comm native() const { return m_comm; }
+
+  /// Set when a collective that was begun is left unfinished (see `Pending`): MPI may still send for it, so the group
+  /// is then never freed.
+  std::shared_ptr<bool> const& abandoned() const { return m_abandoned; }
 
   /// Host memory for this many numbers, pinned where Kokkos knows such a space; it is kept, and only ever grows.
   template <class T>
@@ -106,12 +111,14 @@ private:
     std::swap(m_comm, other.m_comm);
     std::swap(m_rank, other.m_rank);
     std::swap(m_size, other.m_size);
+    std::swap(m_abandoned, other.m_abandoned);
     std::swap(m_staging, other.m_staging);
   }
 
   MPI_Comm m_comm = MPI_COMM_NULL;
   int m_rank = 0;
   int m_size = 0;
+  std::shared_ptr<bool> m_abandoned = std::make_shared<bool>(false);
   mutable Staging m_staging;
 };
 

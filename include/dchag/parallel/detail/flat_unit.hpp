@@ -1,0 +1,80 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/comm/mesh.hpp>
+#include <dchag/comm/pending.hpp>
+#include <dchag/layers/parameter.hpp>
+#include <dchag/parallel/sharding.hpp>
+
+#include <algorithm>
+
+namespace dchag::parallel::detail {
+
+/// The numbers [range.begin, range.end) of a flat array; owns them with it.
+template <class Values>
+Values part(Values const& values, Range range) {
+  return Values(values, std::pair(range.begin, range.end));
+}
+
+inline Range intersection(Range a, Range b) {
+  std::size_t const begin = std::max(a.begin, b.begin);
+  return {begin, std::max(begin, std::min(a.end, b.end))};
+}
+
+/// The parameters of one unit, one after the other as one flat array of `size` numbers: first those with partial
+/// gradients, then the replicated, then the distributed ones, each beginning at a multiple of 64 bytes. What is
+/// replicated therefore lies at the same place on all tensor-parallel ranks, and is summed there in the same order.
+template <class ExecutionSpace, class T>
+struct FlatUnit {
+  using Values = Tensor<ExecutionSpace, T, 1>;
+  static constexpr std::size_t alignment = 64 / sizeof(T);
+
+  std::string name;
+  Sharding sharding = Sharding::none;
+  std::vector<Parameter<ExecutionSpace, T>*> parameters; // in the order in which they lie
+  std::vector<Range> places;                             // of each
+  std::size_t partial = 0;                               // [0, partial) have partial gradients
+  std::size_t alike = 0;                                 // [0, alike) are the same on all tensor-parallel ranks
+  std::size_t size = 0;                                  // a multiple of the number of shards
+  Range own;                                             // what this rank's shard is of it
+  Values values, gradients;                              // all of it; of `full` the shard only
+  std::size_t passes = 0;                                // backward passes in this step
+  comm::Pending pending;                                 // what this rank's part takes part in; goes first
+
+  /// Finds everybody's place. `size` is not yet padded.
+  void arrange() {
+    auto const order = [](Parameter<ExecutionSpace, T> const* p) {
+      return p->spec().partial_gradient ? 0 : p->spec().placement == Placement::replicated ? 1 : 2;
+    };
+    std::ranges::stable_sort(parameters, {}, order);
+    for (auto const* parameter : parameters) {
+      size = (size + alignment - 1) / alignment * alignment;
+      places.push_back({size, size + parameter->size()});
+      size += parameter->size();
+      if (order(parameter) == 0) partial = size;
+      if (order(parameter) <= 1) alike = size;
+    }
+  }
+
+  /// Pads to a multiple of the number of shards.
+  void pad(comm::Communicator const& shard, bool sharded) {
+    auto const S = sharded ? static_cast<std::size_t>(shard.size()) : 1;
+    auto const s = sharded ? static_cast<std::size_t>(shard.rank()) : 0;
+    size = (size + S - 1) / S * S;
+    own = {s * (size / S), (s + 1) * (size / S)};
+  }
+
+  /// This rank's part, of which its optimizer knows.
+  Values own_values() const { return sharding == Sharding::full ? values : part(values, own); }
+  Values own_gradients() const { return sharding == Sharding::full ? gradients : part(gradients, own); }
+
+  /// Binds all parameters to their places in two flat arrays; an empty one leaves them with nothing.
+  void bind(Values const& all_values, Values const& all_gradients) const {
+    for (std::size_t i = 0; i < parameters.size(); ++i)
+      parameters[i]->bind(all_values.data() ? part(all_values, places[i]) : Values(),
+                          all_gradients.data() ? part(all_gradients, places[i]) : Values());
+  }
+};
+
+} // namespace dchag::parallel::detail

@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/layers/unit.hpp>
+#include <dchag/parallel/detail/flat_unit.hpp>
+
+#include <map>
+
+/// \file
+/// How a model's parameters become flat units, and what a rank owns of them.
+namespace dchag::parallel::detail {
+
+template <class Model>
+using FlatUnits = std::vector<FlatUnit<typename Model::execution_space, typename Model::value_type>>;
+
+/// The units in the model's order, and last what none of them names.
+/// Throws: Error if two name the same parameter.
+template <class Model>
+FlatUnits<Model> find_units(Model& model, Sharding sharding) {
+  FlatUnits<Model> units;
+  std::map<void const*, std::string> named;
+  model.for_each_unit([&](Unit&, auto& layer) {
+    auto& unit = units.emplace_back();
+    unit.name = concat("unit", units.size() - 1);
+    unit.sharding = sharding;
+    layer.for_each_parameter([&](auto& parameter) {
+      bool const first = named.emplace(&parameter, unit.name).second;
+      require<Error>(first, "DataParallel: ", parameter.name(), " belongs to ", named[&parameter], " and to ",
+                     unit.name, ", expected one unit");
+      unit.parameters.push_back(&parameter);
+    });
+  });
+  auto& rest = units.emplace_back();
+  rest.name = "rest";
+  rest.sharding = sharding == Sharding::full ? Sharding::optimizer : sharding;
+  model.for_each_parameter([&](auto& parameter) {
+    if (named.count(&parameter) == 0) rest.parameters.push_back(&parameter);
+  });
+  return units;
+}
+
+/// Gives every parameter its place and every unit its size, the same on all ranks.
+/// Collective: all ranks of the mesh. Throws: CommError, Error; see `DataParallel`.
+template <class Units>
+void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
+  std::vector<comm::Setting> replicas{{"sharding", static_cast<int>(sharding)}};
+  std::vector<comm::Setting> tensor{{"the number of units", units.size() - 1}};
+  std::vector<std::size_t> sizes;
+  for (auto& unit : units) {
+    for (auto const* parameter : unit.parameters) {
+      replicas.emplace_back(concat(parameter->name(), " of ", unit.name), parameter->size());
+      require<Error>(parameter->size() == parameter->spec().box_size(), "DataParallel: ", parameter->name(), " has ",
+                     parameter->size(), " of ", parameter->spec().box_size(), " values, expected all");
+    }
+    unit.arrange();
+    tensor.emplace_back(concat("values with partial gradients of ", unit.name), unit.partial);
+    tensor.emplace_back(concat("replicated values of ", unit.name), unit.alike);
+    sizes.push_back(unit.size);
+  }
+  comm::require_same(mesh.replicas(), "DataParallel", replicas);
+  comm::require_same(mesh.tensor(), "DataParallel", tensor);
+  sizes = comm::all_reduce(mesh.tensor(), sizes, comm::Reduce::max);
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    units[i].size = sizes[i];
+    units[i].pad(mesh.shard(), sharding != Sharding::none);
+  }
+}
+
+/// Moves the parameters' values, those of the first replica, into the unit's own arrays. `scratch` has room for all of
+/// a unit that will hold a shard only.
+/// Collective: one broadcast over the replicas.
+template <class ExecutionSpace, class T>
+void take_over(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<ExecutionSpace, T>& unit,
+               Tensor<ExecutionSpace, T, 1> const& scratch) {
+  using Values = Tensor<ExecutionSpace, T, 1>;
+  bool const sharded = unit.sharding == Sharding::full;
+  Extents<1> const held{sharded ? unit.own.size() : unit.size};
+  unit.values = allocate<T>(exec, "dchag::parameter::" + unit.name, held);
+  unit.gradients = allocate<T>(exec, "dchag::gradient::" + unit.name, held);
+  Kokkos::deep_copy(exec, unit.gradients, T(0));
+  if (unit.size > 0) {
+    Values const whole = sharded ? part(scratch, {0, unit.size}) : unit.values;
+    Kokkos::deep_copy(exec, whole, T(0)); // nobody uses the gaps, but all send them
+    for (std::size_t i = 0; i < unit.places.size(); ++i)
+      if (unit.places[i].size() > 0) Kokkos::deep_copy(exec, part(whole, unit.places[i]), unit.parameters[i]->values());
+    comm::broadcast(exec, mesh.replicas(), whole, 0);
+    if (sharded) Kokkos::deep_copy(exec, unit.values, part(whole, unit.own));
+  }
+  exec.fence(); // what the parameters held is freed
+  unit.bind(sharded ? Values() : unit.values, sharded ? Values() : unit.gradients);
+}
+
+/// This rank's parts of the parameters, in the model's order; none of those of which it owns nothing.
+template <class Model>
+auto own_parts(Model& model, FlatUnits<Model> const& units) {
+  using Part = Parameter<typename Model::execution_space, typename Model::value_type>;
+  std::map<void const*, Part> parts;
+  for (auto const& unit : units)
+    for (std::size_t i = 0; i < unit.places.size(); ++i) {
+      Range const place = unit.places[i];
+      Range const held = intersection(place, unit.own);
+      if (held.size() == 0) continue;
+      auto spec = unit.parameters[i]->spec();
+      spec.partial_gradient = false; // they are summed here
+      if (held != place) spec.run = {held.begin - place.begin, held.end - place.begin};
+      Range const own{held.begin - unit.own.begin, held.end - unit.own.begin};
+      parts.emplace(unit.parameters[i],
+                    Part(std::move(spec), part(unit.own_values(), own), part(unit.own_gradients(), own)));
+    }
+  std::vector<Part> ordered;
+  model.for_each_parameter([&](auto& parameter) {
+    if (auto const found = parts.find(&parameter); found != parts.end()) ordered.push_back(std::move(found->second));
+  });
+  return ordered;
+}
+
+} // namespace dchag::parallel::detail

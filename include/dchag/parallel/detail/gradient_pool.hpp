@@ -1,0 +1,118 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/parallel/detail/flat_unit.hpp>
+
+namespace dchag::parallel::detail {
+
+template <class Values>
+struct AddTo {
+  Values sum, term; // (N)
+  KOKKOS_FUNCTION void operator()(std::size_t i) const { sum(i) += term(i); }
+};
+
+template <class Values>
+struct ScaleBy {
+  Values values; // (N)
+  typename Values::value_type factor;
+  KOKKOS_FUNCTION void operator()(std::size_t i) const { values(i) *= factor; }
+};
+
+template <KokkosExecutionSpace ExecutionSpace, class F>
+void for_each_number(ExecutionSpace const& exec, std::string const& label, std::size_t count, F const& f) {
+  Kokkos::parallel_for(label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count), f);
+}
+
+/// Two buffers from which units' gradients are summed into the ranks' shards: one is summed while the other is filled.
+template <class ExecutionSpace, class T>
+class GradientPool {
+public:
+  using Unit = FlatUnit<ExecutionSpace, T>;
+  using Values = typename Unit::Values;
+
+  /// `size` of the largest unit with sharded gradients, `part` of the largest shard.
+  void reserve(ExecutionSpace const& exec, std::size_t size, std::size_t shard_size) {
+    for (auto& slot : m_slots) {
+      if (size > 0) slot.whole = allocate<T>(exec, "dchag::parallel::whole_gradients", Extents<1>{size});
+      if (shard_size > 0) slot.sum = allocate<T>(exec, "dchag::parallel::summed_gradients", Extents<1>{shard_size});
+    }
+  }
+
+  /// Room for the whole gradients of a unit that holds only its shard of them: zeros.
+  Values acquire(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit const& unit) {
+    auto& slot = free_slot(exec, mesh);
+    auto const whole = part(slot.whole, {0, unit.size});
+    Kokkos::deep_copy(exec, whole, T(0));
+    return whole;
+  }
+
+  /// Begins to sum a unit's gradients over the shards: those last acquired, if it holds a shard of them only. If they
+  /// are the last of the step, they go on to the copies.
+  void start(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit& unit, bool last) {
+    if (unit.size == 0) return;
+    auto& slot = free_slot(exec, mesh);
+    auto const whole = unit.sharding == Sharding::full ? part(slot.whole, {0, unit.size}) : unit.gradients;
+    slot.unit = &unit;
+    slot.last = last;
+    slot.pending = comm::start_reduce_scatter(exec, mesh.shard(), whole, part(slot.sum, {0, unit.own.size()}));
+    m_next = 1 - m_next;
+  }
+
+  /// Puts what was begun in its place.
+  void finish(ExecutionSpace const& exec, comm::Mesh const& mesh) {
+    for (std::size_t i = 0; i < 2; ++i) { // in the order of the beginnings, which is that of what they begin
+      free_slot(exec, mesh);
+      m_next = 1 - m_next;
+    }
+  }
+
+  void progress() {
+    for (auto& slot : m_slots) slot.pending.progress();
+  }
+  /// Waits for what was begun and leaves it where it is.
+  void drop() {
+    for (auto& slot : m_slots) {
+      slot.pending.wait();
+      slot.unit = nullptr;
+    }
+  }
+
+  /// What a request may still write to.
+  template <class F>
+  void for_each_buffer(F const& f) const {
+    for (auto const& slot : m_slots) {
+      f(slot.whole);
+      f(slot.sum);
+    }
+  }
+
+private:
+  struct Slot {
+    Values whole, sum;
+    Unit* unit = nullptr;
+    bool last = false;
+    comm::Pending pending; // goes before the buffers
+  };
+
+  // The slot that was begun longest ago. What it summed goes to the unit's shard.
+  Slot& free_slot(ExecutionSpace const& exec, comm::Mesh const& mesh) {
+    auto& slot = m_slots[m_next];
+    if (slot.unit == nullptr) return slot;
+    slot.pending.wait();
+    auto& unit = *std::exchange(slot.unit, nullptr);
+    auto const sum = part(slot.sum, {0, unit.own.size()});
+    auto const own = unit.own_gradients();
+    if (unit.sharding == Sharding::full)
+      for_each_number(exec, "dchag::parallel::add_gradients", own.size(), AddTo<Values>{own, sum});
+    else
+      Kokkos::deep_copy(exec, own, sum);
+    if (slot.last) unit.pending = comm::start_all_reduce(exec, mesh.data(), own, comm::Reduce::sum);
+    return slot;
+  }
+
+  Slot m_slots[2];
+  std::size_t m_next = 0;
+};
+
+} // namespace dchag::parallel::detail

@@ -1,0 +1,43 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+namespace dchag::parallel {
+
+/// What the S ranks that share one copy of the parameters (`Mesh::shard`) divide among themselves.
+///
+/// Numbers that a rank holds, of N parameters (U in the largest unit, R in no unit), for training with AdamW:
+///
+///     policy      values            gradients                 moments
+///     none        N                 N                         2 N
+///     optimizer   N                 N + 2 U / S               2 N / S
+///     full        N / S + R + 2 U   N / S + R + 2 U + 2 U/S   2 N / S
+///
+/// Collectives of a step of K micro-batches, for n units with parameters (those of no unit count as one more, r = 1, or
+/// r = 0 if there are none), in numbers that each rank gives; a group of one rank sends nothing. The numbers of a unit
+/// are padded (see `DataParallel`):
+///
+///     policy      over        calls                               numbers given
+///     none        replicas    n + r all-reduce                    N
+///     optimizer   shard       n + r reduce-scatter                N
+///                             n + r all-gather                    N / S
+///                 data        n + r all-reduce                    N / S
+///     full        shard       K n + r reduce-scatter              K (N - R) + R
+///                             n + (2 K - 1) max(n - 2, 0)         (N - R + K (N - R - last two units)
+///                                 + r all-gather                   + (K - 1) (N - R - first two units) + R) / S
+///                 data        n + r all-reduce                    N / S
+///     any         tensor      one all-reduce for each unit with   the partial gradients of this rank's shard
+///                             partial gradients in this shard
+///
+/// The all-gathers are fewer than two for each unit and micro-batch because the last two units of a forward pass are
+/// still there when the backward pass begins, and the first two when the next forward pass does. With `full`, the
+/// parameters of no unit (R) are treated as `optimizer` does.
+///
+/// Source: Rajbhandari et al., ZeRO, SC 2020 (stages 0, 1 and 3); Zhao et al., PyTorch FSDP, VLDB 2023.
+enum class Sharding {
+  none,      ///< every replica holds everything: plain data parallelism
+  optimizer, ///< each shard updates its part of the values, which all hold (ZeRO-1)
+  full       ///< each shard holds its part; a unit's values are whole while it is used (ZeRO-3, FSDP)
+};
+
+} // namespace dchag::parallel
