@@ -19,8 +19,14 @@ constexpr std::size_t width = 24;
 constexpr std::size_t heads = 8;
 constexpr std::size_t depth = 2;
 
-EncoderConfig config(bool recompute = false) {
-  return {.grid = grid, .width = width, .depth = depth, .heads = heads, .mlp_ratio = 2, .recompute = recompute};
+EncoderConfig config(bool recompute = false, double dropout = 0) {
+  return {.grid = grid,
+          .width = width,
+          .depth = depth,
+          .heads = heads,
+          .mlp_ratio = 2,
+          .dropout = dropout,
+          .recompute = recompute};
 }
 
 /// Some positions of the grid for each sample.
@@ -42,6 +48,7 @@ Result step(Encoder<Space, T, Form>& encoder, comm::Communicator const& tensor, 
   Space const exec;
   Workspace<Space> workspace(exec);
   typename Encoder<Space, T, Form>::Context context;
+  context.dropout = {.training = true, .step = 7, .first_sample = 3};
   auto const x = random_tensor<T>(exec, 1, "x", {samples, tokens, width});
   auto const d_y = random_tensor<T>(exec, 1, "d_y", {samples, tokens, width});
   auto const y = filled_tensor<T>(exec, {samples, tokens, width}, nan_value);
@@ -56,13 +63,13 @@ Result step(Encoder<Space, T, Form>& encoder, comm::Communicator const& tensor, 
 }
 
 template <class Case, class Form>
-void check_equals_one(bool recompute) {
+void check_equals_one(bool recompute, double dropout = 0) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   Space const exec;
   comm::Communicator const world;
-  Encoder<Space, T> one(exec, "encoder", config(recompute), 3);
-  Encoder<Space, T, Form> shared(exec, "encoder", config(recompute), 3, Form(world));
+  Encoder<Space, T> one(exec, "encoder", config(recompute, dropout), 3);
+  Encoder<Space, T, Form> shared(exec, "encoder", config(recompute, dropout), 3, Form(world));
   CHECK(starts_as(shared, one));
   randomize(one, 0.2);
   randomize(shared, 0.2);
@@ -125,6 +132,50 @@ TEST_CASE_TEMPLATE("an encoder shared by heads and features equals one", Case, D
 TEST_CASE_TEMPLATE("an encoder shared by positions too equals one", Case, DCHAG_TEST_CASES) {
   check_equals_one<Case, SequenceParallel>(false);
   check_equals_one<Case, SequenceParallel>(true);
+}
+
+TEST_CASE_TEMPLATE("shared encoders drop the same numbers as one", Case, DCHAG_TEST_CASES) {
+  check_equals_one<Case, TensorParallel>(false, 0.3);
+  check_equals_one<Case, SequenceParallel>(true, 0.3);
+}
+
+TEST_CASE("the gradient of an encoder that drops numbers is that of what it computed") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  Space const exec;
+  Workspace<Space> workspace(exec);
+  Encoder<Space, double> encoder(exec, "encoder", config(false, 0.4), 3);
+  randomize(encoder, 0.2);
+  Encoder<Space, double>::Context context;
+  context.dropout = {.training = true, .step = 2, .first_sample = 1};
+  auto const x = random_tensor<double>(exec, 1, "x", {2, 5, width});
+  auto const v = random_tensor<double>(exec, 1, "v", {2, 5, width});
+  auto const d_y = random_tensor<double>(exec, 1, "d_y", {2, 5, width});
+  auto const y = filled_tensor<double>(exec, {2, 5, width}, 0);
+  auto const d_x = filled_tensor<double>(exec, {2, 5, width}, 0);
+  auto const positions = some_positions(exec, 2, 5);
+  auto const dot = [](std::vector<double> const& a, std::vector<double> const& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+    return sum;
+  };
+  auto const start = flat(x);
+  auto const direction = flat(v);
+  auto const value = [&](double t) {
+    auto moved = start;
+    for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += t * direction[i];
+    assign(x, moved);
+    encoder.forward(workspace, context, x, positions, y);
+    exec.fence();
+    return dot(flat(y), flat(d_y));
+  };
+  double const h = 1e-5;
+  double const slope = (value(h) - value(-h)) / (2 * h);
+  double const kept = value(0);
+  encoder.backward(workspace, context, positions, d_y, d_x);
+  exec.fence();
+  CHECK(dot(flat(d_x), direction) == doctest::Approx(slope).epsilon(1e-7));
+  context.dropout.training = false;
+  CHECK(value(0) != kept);
 }
 
 TEST_CASE("what a step of a shared encoder sends is what the documentation says") {

@@ -17,6 +17,7 @@ struct EncoderConfig {
   std::size_t depth; ///< blocks
   std::size_t heads; ///< h
   std::size_t mlp_ratio = 4;
+  double dropout = 0;     ///< share of each residual branch that is dropped in training
   bool recompute = false; ///< make what happened inside a block again in the backward pass instead of keeping it
 };
 
@@ -62,6 +63,7 @@ public:
     std::vector<Matrix> states;                          // what enters each block, and the norm: (rows at hand, D)
     mutable std::vector<typename Block::Context> blocks; // one for all, which the backward pass fills again: recompute
     typename layers::LayerNorm<ExecutionSpace, T>::Context norm;
+    layers::DropoutDraw dropout = {}; ///< set before forward; nothing is dropped by default
   };
 
   Encoder(ExecutionSpace const& exec, std::string const& name, EncoderConfig const& config, std::uint64_t seed,
@@ -69,7 +71,7 @@ public:
       : m_form(form), m_recompute(config.recompute),
         m_embedding(exec, name + ".position", config.grid, config.width, Form::cuts_rows), m_units(config.depth),
         m_norm(exec, name + ".norm", config.width, Form::cuts_rows) {
-    typename Block::Config const block{config.width, config.heads, config.mlp_ratio};
+    typename Block::Config const block{config.width, config.heads, config.mlp_ratio, config.dropout};
     for (std::size_t i = 0; i < config.depth; ++i) {
       auto const block_name = name + ".block" + std::to_string(i);
       if constexpr (std::same_as<Form, Replicated>)
@@ -89,6 +91,7 @@ public:
     context.blocks.resize(m_recompute ? 1 : m_blocks.size());
     for (auto& state : context.states)
       reserve(exec, state, "dchag::models::encoder_state", Extents<2>{own.size(), x.extent(2)});
+    for (auto& block : context.blocks) block.dropout = context.dropout;
     m_embedding.forward(exec, part(rows(x), own), part(positions, own), context.states[0]);
     for (std::size_t i = 0; i < m_blocks.size(); ++i) {
       auto const use = m_units[i].in_forward();

@@ -21,6 +21,7 @@ struct MaskedAutoencoderConfig {
   std::size_t decoder_depth = 2;
   std::size_t decoder_heads = 4;
   std::size_t mlp_ratio = 4;
+  double dropout = 0;     ///< as `EncoderConfig::dropout`, of encoder and decoder
   bool recompute = false; ///< as `EncoderConfig::recompute`, of encoder and decoder
 };
 
@@ -54,19 +55,21 @@ public:
     Tensor<ExecutionSpace, T, 3> latent;     // (B, kept, D)
     Tensor<ExecutionSpace, T, 3> decoded;    // (B, L, D')
     Tensor<ExecutionSpace, T, 3> prediction; // (B, L, C s)
+    layers::DropoutDraw dropout = {};        ///< set before forward; nothing is dropped by default
   };
 
   MaskedAutoencoder(ExecutionSpace const& exec, Aggregator aggregator, MaskedAutoencoderConfig const& config,
                     Form const& form = Form())
       : m_config(config), m_grid(grid_of(aggregator, config)), m_aggregator(std::move(aggregator)),
-        m_encoder(exec, "encoder", {m_grid, features(), config.depth, config.heads, config.mlp_ratio, config.recompute},
+        m_encoder(exec, "encoder",
+                  {m_grid, features(), config.depth, config.heads, config.mlp_ratio, config.dropout, config.recompute},
                   seed(), form),
         m_to_decoder(exec, "decoder.in", {.inputs = features(), .outputs = config.decoder_features}, seed()),
         m_mask_token(exec, {.name = "decoder.mask_token", .shape = {config.decoder_features}},
                      initial::truncated_normal(seed(), "decoder.mask_token")),
         m_decoder(exec, "decoder",
                   {m_grid, config.decoder_features, config.decoder_depth, config.decoder_heads, config.mlp_ratio,
-                   config.recompute},
+                   config.dropout, config.recompute},
                   seed()),
         m_head(exec, "head", {.inputs = config.decoder_features, .outputs = outputs(), .hidden_layers = 0}, seed()) {}
 
@@ -94,6 +97,7 @@ public:
     auto frame = workspace.frame();
     auto const narrow = frame.template take<T, 2>({B * mask.kept(), m_config.decoder_features});
     auto const filled = frame.template take<T, 3>({B, L, m_config.decoder_features});
+    context.encoder.dropout = context.decoder.dropout = context.dropout;
     NoContext none;
     {
       auto const use = m_aggregator_unit.in_forward();

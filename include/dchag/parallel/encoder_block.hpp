@@ -31,6 +31,7 @@ public:
     typename Norm::Context norm_1, norm_2;
     typename Attention::Context attention;
     typename Mlp::Context mlp;
+    layers::DropoutDraw dropout = {}; ///< set before forward
   };
 
   EncoderBlock(ExecutionSpace const& exec, Form const& form, std::string const& name, Config const& config,
@@ -46,7 +47,9 @@ public:
                .outputs = config.width,
                .own = share(name, "hidden features", config.mlp_ratio * config.width)},
               seed),
-        m_mlp_bias(exec, bias_spec(name + ".mlp.out.bias", config.width), initial::constant(0)) {}
+        m_mlp_bias(exec, bias_spec(name + ".mlp.out.bias", config.width), initial::constant(0)),
+        m_residual_1(name + ".attention.dropout", config.dropout, seed),
+        m_residual_2(name + ".mlp.dropout", config.dropout, seed) {}
 
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Extents<2> const& batch, Matrix const& x,
                Matrix const& y) const {
@@ -59,12 +62,12 @@ public:
       m_attention.forward(workspace, context.attention, all, share);
     });
     ops::add_bias(exec, m_attention_bias.values(), context.middle);
-    ops::add(exec, x, context.middle, context.middle);
+    m_residual_1.forward(exec, context.dropout, first_row(context, batch), x, context.middle, context.middle);
     m_norm_2.forward(workspace, context.norm_2, context.middle, context.normed_2);
     sum_shares(workspace, batch, context.normed_2, y,
                [&](auto const& all, auto const& share) { m_mlp.forward(workspace, context.mlp, all, share); });
     ops::add_bias(exec, m_mlp_bias.values(), y);
-    ops::add(exec, context.middle, y, y);
+    m_residual_2.forward(exec, context.dropout, first_row(context, batch), context.middle, y, y);
   }
 
   void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Extents<2> const& batch, Matrix const& x,
@@ -73,15 +76,17 @@ public:
     auto frame = workspace.frame();
     auto const d_branch = frame.template take<T, 2>(extents_of(x)); // gradient through the norm and what follows it
     auto const d_middle = frame.template take<T, 2>(extents_of(x));
-    ops::add_column_sums(exec, d_y, m_mlp_bias.gradients());
-    sum_shares_backward(workspace, batch, context.normed_2, d_y, d_branch,
+    auto const d_mlp = m_residual_2.backward(exec, frame, context.dropout, first_row(context, batch), d_y);
+    ops::add_column_sums(exec, d_mlp, m_mlp_bias.gradients());
+    sum_shares_backward(workspace, batch, context.normed_2, d_mlp, d_branch,
                         [&](auto const& all, auto const& d_share, auto const& d_all) {
                           m_mlp.backward(workspace, context.mlp, all, d_share, d_all);
                         });
     m_norm_2.backward(workspace, context.norm_2, context.middle, d_branch, d_branch);
     ops::add(exec, d_y, d_branch, d_middle);
-    ops::add_column_sums(exec, d_middle, m_attention_bias.gradients());
-    sum_shares_backward(workspace, batch, context.normed_1, d_middle, d_branch,
+    auto const d_attention = m_residual_1.backward(exec, frame, context.dropout, first_row(context, batch), d_middle);
+    ops::add_column_sums(exec, d_attention, m_attention_bias.gradients());
+    sum_shares_backward(workspace, batch, context.normed_1, d_attention, d_branch,
                         [&](auto const& all, auto const& d_share, auto const& d_all) {
                           m_attention.backward(workspace, context.attention, all, d_share, d_all);
                         });
@@ -107,6 +112,11 @@ private:
   }
   static ParameterSpec bias_spec(std::string name, std::size_t width) {
     return {.name = std::move(name), .shape = {width}, .partial_gradient = Form::cuts_rows};
+  }
+  // Of the whole batch, the row that is the first here.
+  std::size_t first_row(Context const& context, Extents<2> const& batch) const {
+    std::size_t const cut = Form::cuts_rows ? comm::own_part(m_form.communicator(), batch[0] * batch[1]).begin : 0;
+    return context.dropout.first_sample * batch[1] + cut;
   }
   static Cube cube(Matrix const& rows, Extents<2> const& batch) {
     return reshape<3>(rows, {batch[0], batch[1], rows.extent(1)});
@@ -167,6 +177,7 @@ private:
   Norm m_norm_2;
   Mlp m_mlp;
   Parameter<ExecutionSpace, T> m_mlp_bias;
+  layers::Residual m_residual_1, m_residual_2;
 };
 
 } // namespace dchag::parallel
