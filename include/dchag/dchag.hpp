@@ -35,6 +35,7 @@
 #include <dchag/comm/gather_gradient.hpp>
 #include <dchag/comm/mesh.hpp>
 #include <dchag/comm/session.hpp>
+#include <dchag/comm/texts.hpp>
 
 // image -> tokens -> one token per position
 #include <dchag/channels/channel_aggregator.hpp>
@@ -58,5 +59,7 @@
 
 // loss -> better parameters
 #include <dchag/train/adamw.hpp>
+#include <dchag/train/checkpoint.hpp>
+#include <dchag/train/checkpoint_folder.hpp>
 #include <dchag/train/clipping.hpp>
 #include <dchag/train/schedule.hpp>

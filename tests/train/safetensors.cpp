@@ -150,7 +150,7 @@ TEST_CASE("header: whatever is changed in it, it is read or refused with an Erro
       default:
         json.insert(at, json.substr(what % json.size(), 1 + count % 9));
       }
-      if (json.empty()) json = "{";
+      if (json.empty()) json.assign(1, '{');
     }
     try {
       auto const found = parse(json, 68);
