@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dchag authors
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Finds what the headers need: Kokkos, Eigen, MPI. Used by this project's own build and, installed beside
+# Finds what the headers need: Kokkos, Eigen, MPI, JSON. Used by this project's own build and, installed beside
 # dchagConfig.cmake, by its consumers.
 include(CMakeFindDependencyMacro)
 
@@ -33,3 +33,4 @@ unset(_dchag_folder)
 
 _dchag_find(Eigen3 3.4)
 _dchag_find(MPI COMPONENTS CXX)
+_dchag_find(nlohmann_json 3.10)

@@ -6,7 +6,8 @@
 packages=(
   g++ cmake ninja-build                       # to build
   libtrilinos-kokkos-dev libeigen3-dev        # the library: Kokkos, Eigen,
-  libopenmpi-dev openmpi-bin                  # and MPI
+  libopenmpi-dev openmpi-bin                  # MPI
+  nlohmann-json3-dev                          # and JSON
   doctest-dev libbenchmark-dev                # tests, benchmarks
   libcli11-dev libpng-dev                     # examples
 )
@@ -17,8 +18,8 @@ say() { printf '[%4d s] %s\n' "$SECONDS" "$*"; }
 # Installs those packages that are missing. A second call finds them all and touches nothing.
 install_missing() {
   if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-    say "no apt-get here: going on with what there is. Needed are a C++20 compiler, CMake 3.25, Kokkos, Eigen and MPI;"
-    say "doctest for the tests, Google Benchmark for the benchmarks, CLI11 and libpng for the examples."
+    say "no apt-get here: going on with what there is. Needed are a C++20 compiler, CMake 3.25, Kokkos, Eigen, MPI and"
+    say "nlohmann-json; doctest for the tests, Google Benchmark for the benchmarks, CLI11 and libpng for the examples."
     return
   fi
 

@@ -37,6 +37,7 @@
 #include <dchag/comm/parts.hpp>
 #include <dchag/comm/pending.hpp>
 #include <dchag/comm/session.hpp>
+#include <dchag/comm/texts.hpp>
 
 // image -> tokens -> one token per position
 #include <dchag/channels/channel_aggregator.hpp>
@@ -69,5 +70,7 @@
 
 // loss -> better parameters
 #include <dchag/train/adamw.hpp>
+#include <dchag/train/checkpoint.hpp>
+#include <dchag/train/checkpoint_folder.hpp>
 #include <dchag/train/clipping.hpp>
 #include <dchag/train/schedule.hpp>

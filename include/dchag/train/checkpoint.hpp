@@ -1,0 +1,170 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/train/detail/checkpoint_reader.hpp>
+#include <dchag/train/metadata.hpp>
+
+/// \file
+/// Parameters and moments in safetensors files, whole arrays by name: whatever number of ranks wrote a file, any other
+/// reads it.
+///
+///     save_checkpoint(world, "toy.safetensors", {model, optimizer, {{"step", step}, {"seed", seed}}});
+///     auto const metadata = load_checkpoint(world, "toy.safetensors", {model, optimizer});
+///     step = metadata.get<std::size_t>("step");
+///
+/// The file is described in docs/weights.md, for who reads it without this library.
+namespace dchag {
+
+namespace detail {
+struct AnyState {
+  template <class Spec, class First, class Second>
+  void operator()(Spec const&, First const&, Second const&) const {}
+};
+} // namespace detail
+
+/// An optimizer with two moments for each parameter and a count of its steps, as `AdamW`.
+template <class O>
+concept HasMoments = requires(O& optimizer, std::int64_t steps) {
+  steps = optimizer.steps();
+  optimizer.set_steps(steps);
+  optimizer.for_each_state(detail::AnyState{});
+};
+
+/// What goes into a checkpoint or comes out of one: the parameters of a model, the moments of its optimizer, and what
+/// else the run has to know. It keeps references to model and optimizer.
+class Checkpoint {
+public:
+  /// Throws: Error if a parameter's values are not those its spec says it holds.
+  template <HasParameters Model>
+  Checkpoint(Model& model, Metadata metadata = {}) : m_metadata(std::move(metadata)) {
+    model.for_each_parameter([&](auto& parameter) { add(parameter.name(), parameter.spec(), parameter.values()); });
+    m_parameters = m_arrays.size();
+  }
+
+  /// The optimizer must hold its moments already: construct it with the model.
+  /// Throws: Error if it does not.
+  template <HasParameters Model, HasMoments Optimizer>
+  Checkpoint(Model& model, Optimizer& optimizer, Metadata metadata = {}) : Checkpoint(model, std::move(metadata)) {
+    optimizer.for_each_state([&](ParameterSpec const& spec, auto const& first, auto const& second) {
+      add("optimizer.first_moment." + spec.name, spec, first);
+      add("optimizer.second_moment." + spec.name, spec, second);
+    });
+    require<Error>(m_arrays.size() == 3 * m_parameters, "Checkpoint: the optimizer has ",
+                   m_arrays.size() - m_parameters, " moments, expected two for each of ", m_parameters,
+                   " parameters: construct it with the model");
+    m_steps = [&optimizer] { return static_cast<std::int64_t>(optimizer.steps()); };
+    m_set_steps = [&optimizer](std::int64_t steps) { optimizer.set_steps(steps); };
+  }
+
+  std::vector<detail::CheckpointArray> const& arrays() const { return m_arrays; }
+  Metadata const& metadata() const { return m_metadata; }
+  bool has_optimizer() const { return static_cast<bool>(m_steps); }
+  std::int64_t optimizer_steps() const { return m_steps(); }
+  void set_optimizer_steps(std::int64_t steps) const { m_set_steps(steps); }
+
+private:
+  // Memory that is bound to nothing holds nothing: a shard may have no value of a short parameter.
+  template <class Values>
+  void add(std::string name, ParameterSpec const& spec, Values const& values) {
+    if (values.extent(0) > 0) m_arrays.emplace_back(std::move(name), spec, values);
+  }
+
+  std::vector<detail::CheckpointArray> m_arrays;
+  std::size_t m_parameters = 0;
+  Metadata m_metadata;
+  std::function<std::int64_t()> m_steps;
+  std::function<void(std::int64_t)> m_set_steps;
+};
+
+/// How a checkpoint lies on the disk.
+enum class CheckpointLayout {
+  one_file, ///< `toy.safetensors`, written by all ranks at once; the same bytes for every number of ranks
+  shards    ///< `toy-00001-of-00004.safetensors`, ... one for each rank, and `toy.safetensors.index.json`
+};
+
+namespace detail {
+inline constexpr char const* optimizer_steps_name = "dchag.optimizer_steps";
+
+inline Texts metadata_of(Checkpoint const& checkpoint) {
+  Texts texts = checkpoint.metadata().texts();
+  for (auto const& [name, text] : texts)
+    require<Error>(name.rfind("dchag.", 0) != 0, "save_checkpoint: metadata '", name,
+                   "', expected no name that begins with dchag.");
+  texts["dchag.format"] = "1";
+  texts[checksum_name] = no_checksum;
+  if (checkpoint.has_optimizer()) texts[optimizer_steps_name] = std::to_string(checkpoint.optimizer_steps());
+  return texts;
+}
+} // namespace detail
+
+/// Writes a checkpoint. It gets its name when it is whole and on the disk: until then a file of that name stays as it
+/// is, also if the program or the machine stops. A piece that several ranks hold is written by the lowest of them.
+///
+/// Collective: all ranks that hold parts of the model, once each. What they hold is gathered at rank 0 and broadcast;
+/// after that a few all-reduces of at most 8 bytes a rank. Waits for all work on the device.
+/// Throws: CommError if paths or metadata differ between ranks; Error, the same on every rank, if some value is held by
+/// no rank or in two ways, or cannot be written: no such folder, no right to write, a full disk; with shards, if there
+/// is such a checkpoint already, since several files cannot be replaced at once. What was written is removed then.
+inline void save_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
+                            Checkpoint const& checkpoint, CheckpointLayout layout = CheckpointLayout::one_file) {
+  auto const metadata = comm::collectively(world, [&] { return detail::metadata_of(checkpoint); });
+  std::vector<comm::Setting> settings{{"path", path.string()}, {"layout", static_cast<int>(layout)}};
+  for (auto const& [name, text] : metadata) settings.push_back({name, text});
+  comm::require_same(world, "save_checkpoint", settings);
+  Kokkos::fence();
+  auto const plan = detail::agree_on_plan(world, checkpoint.arrays());
+  if (layout == CheckpointLayout::one_file)
+    detail::write_one_file(world, path, plan, checkpoint.arrays(), metadata);
+  else
+    detail::write_shards(world, path, plan, checkpoint.arrays(), metadata);
+}
+
+/// Throws an Error that says why, the same on every rank, unless the checkpoint is complete and every byte as it was
+/// written. Files of other origin have no checksum; of them only the headers are checked.
+/// Collective: headers are broadcast by rank 0; each rank reads an equal share of the bytes.
+inline void verify_checkpoint(comm::Communicator const& world, std::filesystem::path const& path) {
+  detail::verify_stored(world, detail::open_stored(world, path));
+}
+
+/// Reads parameters, and moments and step count if the checkpoint has an optimizer, from a file `path` or, if there is
+/// none, from the files of its index; returns the metadata that was stored. Numbers of 16, 32 or 64 bits become the
+/// model's. A model without its optimizer passes over moments.
+///
+/// A stored shape must be the array's, or the array's with leading axes merged; where the options name the sources,
+/// rows must be cut alike (as `torch.Tensor.view` may do, but no transposed matrix). Collective: all ranks. Headers are
+/// broadcast by rank 0, names gathered there, and a few all-reduces of one int; each rank reads its share of the bytes
+/// for the checksum, then what it holds. Throws: Error, the same on every rank, before anything is changed: if the file
+/// is not there, not whole or damaged (see `verify_checkpoint`), or, as ShapeError, if arrays are missing, unexpected
+/// or of another shape, of which all are named. After that only a failing disk can interrupt it, and leaves the model
+/// half changed.
+inline Metadata load_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
+                                Checkpoint const& checkpoint, LoadOptions const& options = {}) {
+  comm::require_same(world, "load_checkpoint",
+                     {{"path", path.string()},
+                      {"sources", static_cast<bool>(options.sources)},
+                      {"allow_missing", options.allow_missing},
+                      {"allow_unexpected", options.allow_unexpected},
+                      {"verify", options.verify},
+                      {"optimizer", checkpoint.has_optimizer()}});
+  auto const stored = detail::open_stored(world, path);
+  if (options.verify) detail::verify_stored(world, stored);
+  auto const match =
+      comm::collectively(world, [&] { return detail::match_of(checkpoint.arrays(), stored, options.sources); });
+  detail::require_match(world, path, match, stored, options, checkpoint.has_optimizer());
+  Texts texts;
+  for (auto const& [name, text] : stored.metadata)
+    if (name.rfind("dchag.", 0) != 0) texts[name] = text;
+  std::int64_t steps = 0;
+  if (checkpoint.has_optimizer())
+    steps = comm::collectively(
+        world, [&] { return Metadata(stored.metadata).get<std::int64_t>(detail::optimizer_steps_name); });
+  comm::collectively(world, [&] {
+    detail::RunReader reader(stored);
+    for (auto const& wanted : match.wanted) reader.read(wanted);
+  });
+  if (checkpoint.has_optimizer()) checkpoint.set_optimizer_steps(steps);
+  return Metadata(std::move(texts));
+}
+
+} // namespace dchag

@@ -1,0 +1,201 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <poll.h>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+// kill_driver <program and its launcher>...: runs kill_program once without disturbance, then kills it with SIGKILL
+// after random times, DCHAG_KILLS times (10 if not said), and starts it again each time. Every run must find the
+// checkpoint of the last step that the killed one had reported, or a newer one, and repeat the losses of the
+// undisturbed run bit for bit.
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Losses = std::map<long, std::string>;
+
+int const steps = 60;
+
+struct Outcome {
+  long start = -1; // the step it went on from
+  long last = -1;  // the last step that it reported
+  bool done = false;
+};
+
+/// A launcher, its daemons and its ranks: a session of its own, since ranks may be process groups of their own.
+class Program {
+public:
+  explicit Program(std::vector<std::string> const& command) {
+    int ends[2];
+    if (pipe(ends) != 0) throw std::runtime_error("no pipe");
+    m_id = fork();
+    if (m_id == 0) {
+      setsid();
+      dup2(ends[1], STDOUT_FILENO);
+      close(ends[0]);
+      close(ends[1]);
+      std::vector<char*> arguments;
+      for (auto const& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+      arguments.push_back(nullptr);
+      execvp(arguments[0], arguments.data());
+      std::perror(arguments[0]);
+      _exit(127);
+    }
+    close(ends[1]);
+    m_output = ends[0];
+  }
+  Program(Program const&) = delete;
+  Program& operator=(Program const&) = delete;
+  ~Program() {
+    kill_all();
+    close(m_output);
+    waitpid(m_id, nullptr, 0);
+  }
+
+  /// The next whole line; false at the end of the output or when the time is up.
+  bool next_line(std::string& line, Clock::time_point until) {
+    for (;;) {
+      if (auto const end = m_text.find('\n'); end != std::string::npos) {
+        line = m_text.substr(0, end);
+        m_text.erase(0, end + 1);
+        return true;
+      }
+      auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+      pollfd waiting{m_output, POLLIN, 0};
+      if (poll(&waiting, 1, static_cast<int>(left > 0 ? left : 0)) <= 0) return false;
+      char bytes[4096];
+      auto const count = ::read(m_output, bytes, sizeof(bytes));
+      if (count <= 0) return false;
+      m_text.append(bytes, static_cast<std::size_t>(count));
+    }
+  }
+
+  /// Ends every process of the session.
+  void kill_all() {
+    for (bool found = true; found;) {
+      found = false;
+      for (auto const& entry : std::filesystem::directory_iterator("/proc")) {
+        auto const id = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
+        if (id <= 0 || getsid(id) != m_id || is_dead(entry.path())) continue;
+        ::kill(id, SIGKILL);
+        found = true;
+      }
+      if (found) usleep(1000);
+    }
+  }
+
+private:
+  static bool is_dead(std::filesystem::path const& process) {
+    std::ifstream file(process / "stat");
+    std::string const text{std::istreambuf_iterator<char>(file), {}};
+    auto const after_name = text.rfind(')');
+    return after_name == std::string::npos || after_name + 2 >= text.size() || text[after_name + 2] == 'Z' ||
+           text[after_name + 2] == 'X';
+  }
+
+  pid_t m_id = -1;
+  int m_output = -1;
+  std::string m_text;
+};
+
+/// Runs until the end, or for so long after it has begun to train.
+Outcome run(std::vector<std::string> command, std::filesystem::path const& folder, Losses& losses, bool reference,
+            std::chrono::microseconds life) {
+  command.push_back(folder.string());
+  command.push_back(std::to_string(steps));
+  Program program(command);
+  Outcome outcome;
+  auto until = Clock::now() + std::chrono::seconds(60);
+  bool killed = false;
+  std::string line;
+  for (;;) {
+    if (!program.next_line(line, until)) {
+      if (killed || life.count() == 0 || outcome.start < 0) break;
+      program.kill_all();
+      killed = true; // what it had printed is still to be read
+      until = Clock::now() + std::chrono::seconds(10);
+      continue;
+    }
+    char word[16] = {}, bits[32] = {};
+    long step = 0;
+    if (std::sscanf(line.c_str(), "%15s %ld %31s", word, &step, bits) != 3) continue;
+    if (std::strcmp(word, "start") == 0) {
+      outcome.start = outcome.last = step;
+      if (life.count() > 0) until = Clock::now() + life;
+    }
+    if (std::strcmp(word, "loss") == 0) {
+      outcome.last = step;
+      if (reference) losses[step] = bits;
+      if (losses[step] != bits)
+        throw std::runtime_error("step " + std::to_string(step) + " has loss " + bits + ", expected " + losses[step]);
+    }
+    if (std::strcmp(word, "done") == 0) {
+      outcome.done = true;
+      break;
+    }
+  }
+  return outcome;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> const command(argv + 1, argv + argc);
+  auto made = (std::filesystem::temp_directory_path() / "dchag_kill_XXXXXX").string();
+  if (command.empty() || mkdtemp(made.data()) == nullptr) return 2;
+  std::filesystem::path const folder = made;
+  int code = 0;
+  try {
+    char const* const wanted = std::getenv("DCHAG_KILLS");
+    int const kills = wanted != nullptr ? std::atoi(wanted) : 10;
+    Losses losses;
+    auto const begin = Clock::now();
+    if (!run(command, folder / "undisturbed", losses, true, {}).done || losses.size() != steps)
+      throw std::runtime_error("the undisturbed run did not end");
+    auto const time = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count();
+    std::mt19937 random(1);
+    std::uniform_int_distribution<long> microseconds(1, time / 3);
+    long last = 0; // the step that the killed runs had reported
+    int done = 0, within = 0;
+    for (int kill = 0; kill < kills;) {
+      auto const outcome =
+          run(command, folder / "killed", losses, false, std::chrono::microseconds(microseconds(random)));
+      if (outcome.start < last)
+        throw std::runtime_error("a run went on from step " + std::to_string(outcome.start) + ", expected at least " +
+                                 std::to_string(last));
+      last = outcome.last;
+      if (outcome.done) {
+        std::filesystem::remove_all(folder / "killed");
+        last = 0;
+        if (++done > 10 * kills) throw std::runtime_error("it ends before it is killed");
+        continue;
+      }
+      ++kill;
+      for (auto const& entry : std::filesystem::directory_iterator(folder / "killed"))
+        if (entry.path().extension() == ".unfinished") {
+          ++within;
+          break;
+        }
+    }
+    auto const outcome = run(command, folder / "killed", losses, false, {});
+    if (outcome.start < last || !outcome.done) throw std::runtime_error("the last run did not end");
+    std::printf("%d kills, %d of them while a checkpoint was written; %d runs ended before\n", kills, within, done);
+  } catch (std::exception const& error) {
+    std::printf("error: %s\n", error.what());
+    code = 1;
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  return code;
+}
