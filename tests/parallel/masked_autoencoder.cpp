@@ -178,7 +178,7 @@ TEST_CASE("at rest a sharded model holds a part of everything, and a step alloca
     CHECK(working.gradients == rest.gradients);
     CHECK(working.optimizer == rest.optimizer);
     CHECK(working.buffers == rest.buffers);
-    CHECK((rest.buffers > 0) == (sharding != Sharding::none));
+    CHECK((rest.buffers > 0) == (training.sharding() != Sharding::none));
     CHECK((rest.activations == 0 && rest.workspace == 0));
     CHECK(working.activations > 0);
     CHECK(working.workspace >= trial.workspace.peak_bytes());

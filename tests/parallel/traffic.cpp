@@ -47,8 +47,9 @@ TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_
   std::string const reduce = staged ? "MPI_Allreduce" : "MPI_Iallreduce";
   std::size_t const n = UnitModel<Space, T>::depth;
   for (auto const& shape : mesh_shapes(world.size()))
-    for (auto const sharding : all_shardings)
+    for (auto const policy : all_shardings)
       for (std::size_t const K : {1u, 3u}) {
+        auto const sharding = effective(policy, shape);
         CAPTURE(shape.shard);
         CAPTURE(shape.data);
         CAPTURE(static_cast<int>(sharding));
@@ -71,7 +72,7 @@ TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_
             scatters = {K * n + 1, K * (N - R) + R};
           }
         }
-        Replica<Space, T> replica(world, shape, sharding);
+        Replica<Space, T> replica(world, shape, policy);
         replica.gradients(K);
         replica.training.values_changed();
         support::CommCount const count;
@@ -97,7 +98,8 @@ TEST_CASE_TEMPLATE("a rank holds what the documentation says", Case, DCHAG_TEST_
   using T = typename Case::T;
   comm::Communicator const world;
   for (auto const& shape : mesh_shapes(world.size()))
-    for (auto const sharding : all_shardings) {
+    for (auto const policy : all_shardings) {
+      auto const sharding = effective(policy, shape);
       CAPTURE(shape.shard);
       CAPTURE(static_cast<int>(sharding));
       auto const S = static_cast<std::size_t>(shape.shard);
@@ -105,7 +107,7 @@ TEST_CASE_TEMPLATE("a rank holds what the documentation says", Case, DCHAG_TEST_
       std::size_t const n = sizes.size() - 1;
       std::size_t const R = sizes.back(), N = total(sizes, 0, n + 1), U = *std::max_element(sizes.begin(), sizes.end());
       AllocationCounter const counter;
-      Replica<Space, T> replica(world, shape, sharding);
+      Replica<Space, T> replica(world, shape, policy);
       replica.step();
       // Kokkos rounds every allocation up to 8 bytes
       auto const holds = [&](char const* label, std::size_t numbers) {

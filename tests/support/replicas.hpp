@@ -22,6 +22,11 @@ inline std::vector<comm::MeshShape> mesh_shapes(int ranks, int tensor = 1) {
   return shapes;
 }
 
+/// The policy at work: one rank shares with nobody.
+inline parallel::Sharding effective(parallel::Sharding sharding, comm::MeshShape const& shape) {
+  return shape.shard > 1 ? sharding : parallel::Sharding::none;
+}
+
 /// Samples of a batch of B that micro-batch k of K of this replica works on.
 inline Range samples_of(comm::Mesh const& mesh, std::size_t B, std::size_t k, std::size_t K) {
   auto const R = static_cast<std::size_t>(mesh.replicas().size());

@@ -71,8 +71,9 @@ public:
   /// Throws: CommError if the replicas' models or the policies differ, or tensor-parallel ranks do not hold the same
   /// replicated parameters; Error if two units name the same parameter. On every rank.
   DataParallel(ExecutionSpace const& exec, comm::Mesh const& mesh, Model& model, Sharding sharding = Sharding::none)
-      : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(sharding), m_units(detail::find_units(model, sharding)) {
-    detail::arrange(mesh, sharding, m_units);
+      : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(mesh.shape().shard > 1 ? sharding : Sharding::none),
+        m_units(detail::find_units(model, m_sharding)) {
+    detail::arrange(mesh, m_sharding, m_units);
     allocate_pools();
     for (auto& unit : m_units) detail::take_over(exec, mesh, unit, m_values.scratch());
     m_own = detail::own_parts(model, m_units);
@@ -88,6 +89,7 @@ public:
       if (unit.sharding == Sharding::full) unit.bind(Values(), Values());
   }
 
+  /// The policy; `none` where one rank would share with itself.
   Sharding sharding() const { return m_sharding; }
   comm::Mesh const& mesh() const { return m_mesh; }
 
@@ -228,7 +230,7 @@ private:
 
   void sum_partial_gradients() {
     for (auto& unit : m_units) {
-      auto const held = detail::intersection({0, unit.partial}, unit.own);
+      auto const held = detail::intersection(Range{0, unit.partial}, unit.own);
       Range const place{held.begin - unit.own.begin, held.end - unit.own.begin};
       if (held.size() > 0)
         unit.pending = comm::start_all_reduce(m_exec, m_mesh.tensor(), detail::part(unit.own_gradients(), place),

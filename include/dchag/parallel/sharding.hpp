@@ -4,7 +4,8 @@
 
 namespace dchag::parallel {
 
-/// What the S ranks that share one copy of the parameters (`Mesh::shard`) divide among themselves.
+/// What the S ranks that share one copy of the parameters (`Mesh::shard`) divide among themselves. If S is 1, all
+/// policies are `none`.
 ///
 /// Numbers that a rank holds, of N parameters (U in the largest unit, R in no unit), for training with AdamW:
 ///

@@ -80,7 +80,7 @@ void take_over(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<Exec
   unit.gradients = allocate<T>(exec, "dchag::gradient::" + unit.name, held);
   Kokkos::deep_copy(exec, unit.gradients, T(0));
   if (unit.size > 0) {
-    Values const whole = sharded ? part(scratch, {0, unit.size}) : unit.values;
+    Values const whole = sharded ? part(scratch, Range{0, unit.size}) : unit.values;
     Kokkos::deep_copy(exec, whole, T(0)); // nobody uses the gaps, but all send them
     for (std::size_t i = 0; i < unit.places.size(); ++i)
       if (unit.places[i].size() > 0) Kokkos::deep_copy(exec, part(whole, unit.places[i]), unit.parameters[i]->values());

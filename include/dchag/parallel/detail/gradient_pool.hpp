@@ -42,7 +42,7 @@ public:
   /// Room for the whole gradients of a unit that holds only its shard of them: zeros.
   Values acquire(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit const& unit) {
     auto& slot = free_slot(exec, mesh);
-    auto const whole = part(slot.whole, {0, unit.size});
+    auto const whole = part(slot.whole, Range{0, unit.size});
     Kokkos::deep_copy(exec, whole, T(0));
     return whole;
   }
@@ -52,10 +52,10 @@ public:
   void start(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit& unit, bool last) {
     if (unit.size == 0) return;
     auto& slot = free_slot(exec, mesh);
-    auto const whole = unit.sharding == Sharding::full ? part(slot.whole, {0, unit.size}) : unit.gradients;
+    auto const whole = unit.sharding == Sharding::full ? part(slot.whole, Range{0, unit.size}) : unit.gradients;
     slot.unit = &unit;
     slot.last = last;
-    slot.pending = comm::start_reduce_scatter(exec, mesh.shard(), whole, part(slot.sum, {0, unit.own.size()}));
+    slot.pending = comm::start_reduce_scatter(exec, mesh.shard(), whole, part(slot.sum, Range{0, unit.own.size()}));
     m_next = 1 - m_next;
   }
 
@@ -101,7 +101,7 @@ private:
     if (slot.unit == nullptr) return slot;
     slot.pending.wait();
     auto& unit = *std::exchange(slot.unit, nullptr);
-    auto const sum = part(slot.sum, {0, unit.own.size()});
+    auto const sum = part(slot.sum, Range{0, unit.own.size()});
     auto const own = unit.own_gradients();
     if (unit.sharding == Sharding::full)
       for_each_number(exec, "dchag::parallel::add_gradients", own.size(), AddTo<Values>{own, sum});

@@ -26,7 +26,7 @@ public:
     m_slots[slot].pending.wait();
     m_last = slot;
     if (next != nullptr && find(*next) == m_slots.size() && m_slots.size() > 1) start(exec, shard, *next, other());
-    return part(m_slots[slot].buffer, {0, unit.size});
+    return part(m_slots[slot].buffer, Range{0, unit.size});
   }
 
   void progress() {
@@ -68,7 +68,7 @@ private:
     auto& slot = m_slots[index];
     slot.pending.wait();
     slot.unit = &unit;
-    slot.pending = comm::start_all_gather(exec, shard, unit.values, part(slot.buffer, {0, unit.size}));
+    slot.pending = comm::start_all_gather(exec, shard, unit.values, part(slot.buffer, Range{0, unit.size}));
   }
 
   std::vector<Slot> m_slots;
