@@ -56,13 +56,13 @@ build_jobs() {
   echo $((fit > 1 ? fit : 1))
 }
 
-# configure_and_build [<target>]: all of it, or one target, in build/release.
+# configure_and_build [<targets>]: all of it, or these targets, in build/release.
 configure_and_build() {
   # Ninja where there is one; a build folder that exists keeps what it has.
   if [[ -z ${CMAKE_GENERATOR-} ]] && command -v ninja >/dev/null; then export CMAKE_GENERATOR=Ninja; fi
   say "configuring build/release"
   cmake --preset release >/dev/null
   local jobs=${CMAKE_BUILD_PARALLEL_LEVEL:-$(build_jobs)}
-  say "building ${1:-everything} with $jobs jobs"
-  cmake --build --preset release --parallel "$jobs" ${1:+--target "$1"}
+  say "building ${*:-everything} with $jobs jobs"
+  cmake --build --preset release --parallel "$jobs" ${1:+--target "$@"}
 }

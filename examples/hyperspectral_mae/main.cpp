@@ -41,6 +41,8 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   int const asks = dchag::comm::collectively(communicator, [&] { return parse(argc, argv, speaks, options) ? 0 : 1; });
   if (dchag::comm::all_reduce(communicator, asks, dchag::comm::Reduce::max) != 0) return 0;
   dchag::comm::require_same(communicator, "hyperspectral_mae", settings(options));
+  if (options.mesh.ranks() == 0) options.mesh = {communicator.size(), 1, 1};
+  dchag::comm::Mesh const mesh(communicator, options.mesh);
   catch_signals();
 
   // Every rank reads the same files: what fails on one fails on all.
@@ -68,11 +70,11 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   std::vector<float> prediction;
   for (auto const& name : options.models) {
     restart_peak_resident_memory();
-    auto const model =
-        dchag::comm::collectively(communicator, [&] { return make_model(name, options.model, communicator); });
+    auto const model = dchag::comm::collectively(communicator, [&] { return make_model(name, options.model, mesh); });
     if (speaks)
-      std::printf("%s: %.2f million parameters on this rank of %d\n", name.c_str(),
-                  static_cast<double>(model->parameters()) * 1e-6, communicator.size());
+      std::printf("%s: %.2f million parameters on this rank of %d (mesh %d x %d x %d)\n", name.c_str(),
+                  static_cast<double>(model->parameters()) * 1e-6, communicator.size(), mesh.shape().tensor,
+                  mesh.shape().shard, mesh.shape().data);
     curves.push_back(train(*model, name, data, evaluation, options, communicator));
     prediction = model->predict(evaluation.batch, evaluation.visible);
     if (curves.back().stopped) break;

@@ -10,7 +10,7 @@ namespace {
 
 /// "c4@2": cross-attention trees with 4 tokens in the middle, 2 groups.
 struct ModelName {
-  enum Kind { flat, tokens, cross_attention, linear };
+  enum Kind { flat, tensor, tokens, cross_attention, linear };
   Kind kind;
   std::size_t fan_out = 0;
   std::size_t groups = 1;
@@ -25,6 +25,7 @@ std::optional<std::size_t> number(std::string_view text) {
 
 std::optional<ModelName> read_name(std::string_view name) {
   if (name == "flat") return ModelName{ModelName::flat};
+  if (name == "tensor") return ModelName{ModelName::tensor};
   if (name == "tokens") return ModelName{ModelName::tokens};
   auto const at = name.find('@');
   if (name.size() < 4 || at == std::string_view::npos || (name[0] != 'c' && name[0] != 'l')) return std::nullopt;
@@ -36,32 +37,34 @@ std::optional<ModelName> read_name(std::string_view name) {
 }
 
 template <class T, class Form>
-std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings,
-                            dchag::comm::Communicator const& communicator) {
+std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   switch (name.kind) {
   case ModelName::flat:
-    return make_flat<T, Form>(settings, communicator);
+    return make_flat<T, Form>(settings, mesh);
+  case ModelName::tensor:
+    return make_tensor_parallel<T>(settings, mesh);
   case ModelName::tokens:
-    return make_distributed_tokens<T>(settings, communicator);
+    return make_distributed_tokens<T>(settings, mesh);
   case ModelName::cross_attention:
-    return make_cross_attention<T, Form>(name.fan_out, name.groups, settings, communicator);
+    return make_cross_attention<T, Form>(name.fan_out, name.groups, settings, mesh);
   default:
-    return make_linear<T, Form>(name.fan_out, name.groups, settings, communicator);
+    return make_linear<T, Form>(name.fan_out, name.groups, settings, mesh);
   }
 }
 
 template <class T>
-std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings,
-                            dchag::comm::Communicator const& communicator) {
-  return settings.materialized ? make<T, dchag::Materialized>(name, settings, communicator)
-                               : make<T, dchag::Fused>(name, settings, communicator);
+std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
+  return settings.materialized ? make<T, dchag::Materialized>(name, settings, mesh)
+                               : make<T, dchag::Fused>(name, settings, mesh);
 }
 
 } // namespace
 
 std::string model_names_help() {
   return "flat: one cross-attention over all channels, shared out exactly among any number of ranks (with "
-         "--materialized each does all of it); tokens: the same with the tokenization distributed; cN@G, lN@G: D-CHAG "
+         "--materialized each does all of it); tensor: the same with its heads shared out, every rank making all "
+         "tokens; "
+         "tokens: the same with the tokenization distributed; cN@G, lN@G: D-CHAG "
          "-C, -L with G groups and TreeN in each, N = 0, 2, 4 or 8";
 }
 
@@ -71,11 +74,11 @@ void check_model_name(std::string const& name) {
 }
 
 std::unique_ptr<Model> make_model(std::string const& name, ModelSettings const& settings,
-                                  dchag::comm::Communicator const& communicator) {
+                                  dchag::comm::Mesh const& mesh) {
   check_model_name(name);
   auto const parts = *read_name(name);
-  return settings.precision == Precision::single ? make<float>(parts, settings, communicator)
-                                                 : make<double>(parts, settings, communicator);
+  return settings.precision == Precision::single ? make<float>(parts, settings, mesh)
+                                                 : make<double>(parts, settings, mesh);
 }
 
 Model::Visible draw_mask(std::size_t samples, std::size_t positions, double ratio, std::uint64_t seed,

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/comm/communicator.hpp>
+#include <dchag/comm/mesh.hpp>
+#include <dchag/train/checkpoint.hpp>
 #include <dchag/train/clipping.hpp>
 
 #include "options.hpp"
@@ -14,7 +15,8 @@ namespace hyperspectral {
 
 /// A masked autoencoder in training, whatever aggregates its channels, computes in and runs on.
 ///
-/// Shapes: batches are (B, C, H, W) with all channels, the same on every rank.
+/// Shapes: batches are (B, C, H, W) with all samples and channels, the same on every rank; each replica trains on its
+/// share of the samples.
 /// Collective: all members but `parameters`.
 class Model {
 public:
@@ -36,16 +38,20 @@ public:
   /// (B, C, H, W) as the decoder makes it, visible positions included.
   virtual std::vector<float> predict(std::span<float const> batch, Visible const& visible) = 0;
 
+  /// What has to be kept to go on later. After it was loaded into, `restored` tells all ranks.
+  virtual dchag::Checkpoint checkpoint(dchag::Metadata metadata) = 0;
+  virtual void restored() = 0;
+
   /// Numbers that this rank learns, and norms of what it holds by name.
   virtual std::size_t parameters() = 0;
   virtual std::vector<dchag::ParameterNorm> norms() = 0;
 };
 
-/// Builds the model of a name: "flat", "tokens", or the tree of each group and the number of groups, as in "c4@2"; in
-/// the fused form or, if the settings say so, the materialized one ("tokens" has no other).
-/// Throws: dchag::Error, the same on every rank.
+/// Builds the model of a name: "flat", "tensor", "tokens", or the tree of each group and the number of groups, as in
+/// "c4@2"; in the fused form or, if the settings say so, the materialized one ("tensor" and "tokens" have no other).
+/// The ranks of `mesh.tensor()` share it. Keeps a reference to the mesh. Throws: dchag::Error, the same on every rank.
 std::unique_ptr<Model> make_model(std::string const& name, ModelSettings const& settings,
-                                  dchag::comm::Communicator const& communicator);
+                                  dchag::comm::Mesh const& mesh);
 
 /// Throws: dchag::Error if there is no such model.
 void check_model_name(std::string const& name);

@@ -4,6 +4,7 @@
 
 #include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/models/masked_autoencoder.hpp>
+#include <dchag/parallel/data_parallel.hpp>
 #include <dchag/train/adamw.hpp>
 
 #include "model.hpp"
@@ -14,16 +15,17 @@ namespace hyperspectral {
 
 using Space = Kokkos::DefaultExecutionSpace;
 
-/// The model around one of the library's aggregators.
+/// The model around one of the library's aggregators: the ranks of `mesh.tensor()` share its aggregation and encoder,
+/// the replicas the samples of a batch.
 template <class Aggregator>
 class ModelOf final : public Model {
   using T = typename Aggregator::value_type;
-  using Autoencoder = dchag::MaskedAutoencoder<Aggregator>;
+  using Autoencoder = dchag::MaskedAutoencoder<Aggregator, dchag::parallel::TensorParallel>;
   using Mask = typename Autoencoder::Mask;
 
 public:
-  ModelOf(Aggregator aggregator, ModelSettings const& settings, dchag::comm::Communicator const& communicator)
-      : m_settings(settings), m_communicator(communicator), m_own(aggregator.own_channels()),
+  ModelOf(Aggregator aggregator, ModelSettings const& settings, dchag::comm::Mesh const& mesh)
+      : m_settings(settings), m_mesh(mesh), m_own(aggregator.own_channels()),
         m_model(m_workspace.exec(), std::move(aggregator),
                 {.height = settings.crop.lines,
                  .width = settings.crop.samples,
@@ -31,23 +33,34 @@ public:
                  .heads = settings.heads,
                  .decoder_features = settings.decoder_width,
                  .decoder_depth = settings.decoder_depth,
-                 .decoder_heads = settings.decoder_heads}),
-        m_optimizer(m_workspace.exec(), m_model,
+                 .decoder_heads = settings.decoder_heads,
+                 .dropout = settings.dropout,
+                 .recompute = settings.recompute},
+                dchag::parallel::TensorParallel(divides_heads() ? mesh.tensor() : m_alone)),
+        m_training(m_workspace.exec(), mesh, m_model, settings.sharding),
+        m_optimizer(m_workspace.exec(), m_training,
                     {.beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}) {}
 
   Step train(std::span<float const> batch, std::uint64_t draw, double learning_rate) override {
     auto const& exec = m_workspace.exec();
-    load(batch);
+    auto const replicas = static_cast<std::size_t>(m_mesh.replicas().size());
+    auto const share = batch.size() / replicas;
+    auto const replica = static_cast<std::size_t>(m_mesh.replicas().rank());
+    load(batch.subspan(replica * share, share));
     auto const loss = m_settings.loss_everywhere ? Mask::Loss::everywhere : Mask::Loss::hidden;
-    m_mask.draw(exec, samples(), positions(), m_settings.mask_ratio, loss, m_settings.seed, draw);
-    dchag::clear_gradients(exec, m_model);
+    std::size_t const first = replica * samples();
+    m_mask.draw(exec, samples(), positions(), m_settings.mask_ratio, loss, m_settings.seed, draw, first);
+    m_context.dropout = {.training = true, .step = static_cast<std::uint32_t>(draw), .first_sample = first};
+    m_training.begin_step();
     m_model.forward(m_workspace, m_context, own_image(), m_mask);
     double const error = m_model.backward(m_workspace, m_context, own_image(), m_image, m_mask);
-    double const norm = dchag::clip_gradients(exec, m_model, m_settings.clip, [&](double sum) {
-      return dchag::comm::all_reduce(m_communicator, sum, dchag::comm::Reduce::sum);
-    });
-    if (std::isfinite(error) && std::isfinite(norm)) m_optimizer.step(exec, m_model, learning_rate);
-    return {error, norm};
+    m_training.finish_backward();
+    double const norm = dchag::clip_gradients(exec, m_training, m_settings.clip, m_training.gradient_sum());
+    double const mean = m_training.mean(error);
+    if (std::isfinite(mean) && std::isfinite(norm)) m_optimizer.step(exec, m_training, learning_rate);
+    m_training.values_changed();
+    m_context.dropout = {};
+    return {mean, norm};
   }
 
   double evaluate(std::span<float const> batch, Visible const& visible) override {
@@ -73,10 +86,18 @@ public:
     return values;
   }
 
-  std::size_t parameters() override { return dchag::parameter_count(m_model); }
-  std::vector<dchag::ParameterNorm> norms() override { return dchag::parameter_norms(m_workspace.exec(), m_model); }
+  dchag::Checkpoint checkpoint(dchag::Metadata metadata) override {
+    return {m_training, m_optimizer, std::move(metadata)};
+  }
+  void restored() override { m_training.values_changed(); }
+
+  std::size_t parameters() override { return dchag::parameter_count(m_training); }
+  std::vector<dchag::ParameterNorm> norms() override { return dchag::parameter_norms(m_workspace.exec(), m_training); }
 
 private:
+  // Otherwise every rank computes the whole encoder.
+  bool divides_heads() const { return m_settings.heads % static_cast<std::size_t>(m_mesh.tensor().size()) == 0; }
+
   std::size_t samples() const { return m_image.extent(0); }
   std::size_t positions() const { return m_model.grid().positions(); }
 
@@ -112,10 +133,12 @@ private:
   }
 
   ModelSettings m_settings;
-  dchag::comm::Communicator const& m_communicator;
+  dchag::comm::Mesh const& m_mesh;
+  dchag::comm::Communicator m_alone = dchag::comm::Communicator::self();
   dchag::Range m_own;
   dchag::Workspace<Space> m_workspace;
   Autoencoder m_model;
+  dchag::parallel::DataParallel<Autoencoder> m_training;
   dchag::AdamW<Space, T> m_optimizer;
   typename Autoencoder::Context m_context;
   Mask m_mask;
@@ -125,17 +148,16 @@ private:
 
 /// D-CHAG with this tree in each group.
 template <class T, class Form, class Tree>
-std::unique_ptr<Model> make_dchag(std::size_t groups, ModelSettings const& settings,
-                                  dchag::comm::Communicator const& communicator) {
+std::unique_ptr<Model> make_dchag(std::size_t groups, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   using Aggregator = dchag::DistributedAggregator<Space, T, Tree, dchag::CrossAttention, Form>;
-  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), communicator,
+  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), mesh.tensor(),
                                                           {.channels = settings.channels,
                                                            .groups = groups,
                                                            .patch = settings.patch,
                                                            .width = settings.width,
                                                            .heads = settings.heads,
                                                            .seed = settings.seed}),
-                                               settings, communicator);
+                                               settings, mesh);
 }
 
 /// The aggregation of all channels by one module.
@@ -149,15 +171,16 @@ inline dchag::AggregatorConfig flat_config(ModelSettings const& settings) {
 
 // Each is compiled in a file of its own: they take most of the build's time.
 template <class T, class Form>
-std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Communicator const& communicator);
+std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
 template <class T>
-std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings,
-                                               dchag::comm::Communicator const& communicator);
+std::unique_ptr<Model> make_tensor_parallel(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
+template <class T>
+std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
 template <class T, class Form>
 std::unique_ptr<Model> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                            dchag::comm::Communicator const& communicator);
+                                            dchag::comm::Mesh const& mesh);
 template <class T, class Form>
 std::unique_ptr<Model> make_linear(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                   dchag::comm::Communicator const& communicator);
+                                   dchag::comm::Mesh const& mesh);
 
 } // namespace hyperspectral

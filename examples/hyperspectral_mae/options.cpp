@@ -8,14 +8,31 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cstdio>
 #include <iostream>
 
 namespace hyperspectral {
+
+namespace {
+dchag::comm::MeshShape read_mesh(std::string const& text) {
+  dchag::comm::MeshShape shape;
+  char rest = 0;
+  bool const whole = std::sscanf(text.c_str(), "%dx%dx%d%c", &shape.tensor, &shape.shard, &shape.data, &rest) == 3;
+  constexpr int most = 1 << 20;
+  bool const in_range = shape.tensor > 0 && shape.shard > 0 && shape.data > 0 && shape.tensor <= most &&
+                        shape.shard <= 1024 && shape.data <= 1024;
+  dchag::require<dchag::Error>(whole && in_range, "--mesh is '", text, "', expected TENSORxSHARDxDATA as in 2x1x4");
+  return shape;
+}
+} // namespace
 
 bool parse(int argc, char** argv, bool print, Options& options) {
   auto& model = options.model;
   bool no_augment = false;
   std::string crop = to_string(model.crop);
+  std::string mesh;
+  using dchag::parallel::Sharding;
   CLI::App app{"Trains a masked autoencoder on hyperspectral cubes: D-CHAG aggregates the channels, a ViT encodes the\n"
                "visible quarter of the positions, a light decoder fills in the rest.\n"
                "Run it under mpirun with any number of ranks that divides the groups."};
@@ -34,8 +51,9 @@ bool parse(int argc, char** argv, bool print, Options& options) {
       ->group("Data");
   app.add_flag("--no-augment", no_augment, "No flips and quarter turns")->group("Data");
 
-  app.add_option("--model", options.models,
-                 "What aggregates the channels; several are trained one after the other and drawn together. " +
+  app.add_option("--model,--strategy", options.models,
+                 "What aggregates the channels, and how the ranks of a model share it; several are trained one after "
+                 "the other and drawn together. " +
                      model_names_help())
       ->group("Model");
   app.add_flag("--materialized", model.materialized,
@@ -51,6 +69,8 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   app.add_option("--decoder-heads", model.decoder_heads, "Decoder attention heads")->group("Model");
   app.add_option("--mask", model.mask_ratio, "Share of the positions that is hidden")->group("Model");
   app.add_flag("--loss-everywhere", model.loss_everywhere, "Count visible pixels in the loss too, as the paper does")
+      ->group("Model");
+  app.add_option("--dropout", model.dropout, "Share of the encoder's residual branches that is dropped in training")
       ->group("Model");
   app.add_option("--precision", model.precision, "float or double")
       ->transform(CLI::CheckedTransformer(
@@ -72,7 +92,22 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   app.add_option("--evaluations", options.evaluations, "How often the held-out cubes are tested")
       ->check(CLI::PositiveNumber)
       ->group("Training");
+  app.add_option("--mesh", mesh,
+                 "Ranks as TENSORxSHARDxDATA: so many share a model, a copy of its parameters, and copy it; "
+                 "the samples of a batch are shared by SHARD x DATA. Default: all ranks share the model")
+      ->group("Ranks");
+  app.add_option("--sharding", model.sharding, "What SHARD ranks divide: none, optimizer (ZeRO-1), full (ZeRO-3, FSDP)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Sharding>{
+          {"none", Sharding::none}, {"optimizer", Sharding::optimizer}, {"full", Sharding::full}}))
+      ->default_str("full if SHARD > 1")
+      ->group("Ranks");
+  app.add_flag("--recompute", model.recompute, "Make what happened inside encoder blocks again instead of keeping it")
+      ->group("Ranks");
   app.add_option("--out", options.out, "Folder for curves and pictures")->group("Output");
+  app.add_option("--checkpoint-every", options.checkpoint_every,
+                 "Steps between checkpoints in <out>/checkpoints_<model>; 0: only when a signal ends the run")
+      ->group("Output");
+  app.add_flag("--resume", options.resume, "Go on from the newest whole checkpoint, on any mesh")->group("Output");
 
   try {
     app.parse(argc, argv);
@@ -85,6 +120,11 @@ bool parse(int argc, char** argv, bool print, Options& options) {
     throw dchag::Error(error.what());
   }
   options.augment = !no_augment;
+  if (!mesh.empty()) options.mesh = read_mesh(mesh);
+  if (app.count("--sharding") == 0 && options.mesh.shard > 1) model.sharding = Sharding::full;
+  auto const replicas = static_cast<std::size_t>(std::max(1, options.mesh.shard * options.mesh.data));
+  dchag::require<dchag::Error>(options.batch % replicas == 0, "--batch is ", options.batch,
+                               ", expected a multiple of the replicas ", replicas, " of --mesh ", mesh);
   for (auto const& name : options.models) check_model_name(name);
   auto const size = read_crop(crop);
   dchag::require<dchag::Error>(size.has_value(), "--crop is '", crop, "', expected an edge, or lines x samples");
@@ -117,6 +157,11 @@ std::vector<dchag::comm::Setting> settings(Options const& options) {
           {"--decoder-heads", model.decoder_heads},
           {"--mask", model.mask_ratio},
           {"--loss-everywhere", model.loss_everywhere},
+          {"--dropout", model.dropout},
+          {"--recompute", model.recompute},
+          {"--sharding", static_cast<int>(model.sharding)},
+          {"--checkpoint-every", options.checkpoint_every},
+          {"--resume", options.resume},
           {"--precision", static_cast<int>(model.precision)},
           {"--no-augment", !options.augment},
           {"--steps", options.steps},

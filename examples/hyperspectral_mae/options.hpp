@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/comm/agree.hpp>
+#include <dchag/comm/mesh.hpp>
+#include <dchag/parallel/sharding.hpp>
 
 #include "data/crop.hpp"
 
@@ -33,6 +34,9 @@ struct ModelSettings {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double clip = 1.0;
+  double dropout = 0;
+  bool recompute = false; ///< activations of encoder blocks are made again instead of kept
+  dchag::parallel::Sharding sharding = dchag::parallel::Sharding::none;
   bool materialized = false; ///< the aggregation in the paper's form instead of the fused one
   std::uint64_t seed = 0;
   Precision precision = Precision::single;
@@ -51,6 +55,9 @@ struct Options {
   double learning_rate = 2e-3;
   bool augment = true;
   std::size_t evaluations = 25;
+  dchag::comm::MeshShape mesh = {0, 0, 0}; ///< zeros: all ranks share the model
+  std::size_t checkpoint_every = 0;        ///< steps; 0: only when a signal ends the run
+  bool resume = false;
   std::filesystem::path out = "out";
 };
 

@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "training.hpp"
 
-#include <dchag/comm/agree.hpp>
+#include <dchag/train/checkpoint_folder.hpp>
 #include <dchag/train/schedule.hpp>
 
 #include "pictures/curve_writer.hpp"
+#include "progress_state.hpp"
 #include "resources.hpp"
 
 #include <algorithm>
@@ -74,8 +75,29 @@ std::string not_finite(std::string const& name, std::size_t step, Model::Step co
 } // namespace
 
 void catch_signals() {
+  stop_requested = 0;
   for (int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { stop_requested = 1; });
 }
+
+namespace {
+/// Where the newest whole checkpoint stands, with the model as it was; the beginning if there is none.
+ProgressState resume(Model& model, std::string const& name, dchag::CheckpointFolder const& folder,
+                     Options const& options, dchag::comm::Communicator const& communicator) {
+  auto const newest = folder.newest_complete();
+  bool const speaks = communicator.rank() == 0;
+  for (auto const& sentence : newest.skipped)
+    if (speaks) std::printf("%s: skipped a checkpoint: %s\n", name.c_str(), sentence.c_str());
+  if (!newest.path) {
+    if (speaks) std::printf("%s: there is no checkpoint to go on from, it starts anew\n", name.c_str());
+    return {};
+  }
+  auto const metadata = dchag::load_checkpoint(communicator, *newest.path, model.checkpoint({}), {.verify = false});
+  model.restored();
+  auto const state = from_metadata(metadata, name, options);
+  if (speaks) std::printf("%s: goes on from %s\n", name.c_str(), newest.path->string().c_str());
+  return state;
+}
+} // namespace
 
 Evaluation make_evaluation(Dataset const& data, Options const& options) {
   Evaluation evaluation;
@@ -98,12 +120,17 @@ Evaluation make_evaluation(Dataset const& data, Options const& options) {
 Curve train(Model& model, std::string const& name, Dataset const& data, Evaluation const& evaluation,
             Options const& options, dchag::comm::Communicator const& communicator) {
   bool const speaks = communicator.rank() == 0;
+  auto const folder = [&] { return dchag::CheckpointFolder(communicator, options.out / ("checkpoints_" + name)); };
+  auto state = options.resume ? resume(model, name, folder(), options, communicator) : ProgressState();
   std::optional<CurveWriter> file;
   dchag::comm::collectively(communicator, [&] {
     if (!speaks) return;
     auto const path = options.out / ("curve_" + name + ".csv");
     std::filesystem::create_directories(options.out);
-    std::filesystem::remove(path); // of an earlier run
+    if (state.step == 0)
+      std::filesystem::remove(path); // of an earlier run
+    else
+      cut_curve(path, state.step);
     file.emplace(
         path, std::vector<std::string>{"step", "train_loss", "test_loss", "learning_rate", "gradient_norm", "seconds"});
   });
@@ -116,10 +143,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   Progress progress(name, options.steps, options.batch);
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   std::vector<double> step_seconds;
-  double sum = 0; // of the losses since the last evaluation
-  std::size_t summed = 0;
   double test = model.evaluate(evaluation.batch, evaluation.visible);
-  for (std::size_t step = 0; step < options.steps && !curve.stopped; ++step) {
+  for (std::size_t step = state.step; step < options.steps && !curve.stopped; ++step) {
     data.batch(Split::train, {options.model.seed, step}, crop, options.augment, batch);
     double const rate = schedule.rate(step);
     auto const begin = Clock::now();
@@ -129,8 +154,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     dchag::comm::collectively(communicator, [&] {
       if (!finite) throw dchag::Error(not_finite(name, step, result, model));
     });
-    sum += result.loss;
-    ++summed;
+    state.loss_sum += result.loss;
+    ++state.summed;
     curve.stopped =
         dchag::comm::all_reduce(communicator, static_cast<int>(stop_requested), dchag::comm::Reduce::max) != 0;
     bool const last = step + 1 == options.steps || curve.stopped;
@@ -138,7 +163,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     if (evaluate) {
       test = model.evaluate(evaluation.batch, evaluation.visible);
       curve.steps.push_back(static_cast<double>(step + 1));
-      curve.train_loss.push_back(sum / static_cast<double>(summed));
+      curve.train_loss.push_back(state.loss_sum / static_cast<double>(state.summed));
       curve.test_loss.push_back(test);
       dchag::comm::collectively(communicator, [&] {
         if (file)
@@ -146,11 +171,16 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
               {curve.steps.back(), curve.train_loss.back(), test, rate, result.gradient_norm, progress.seconds()});
       });
     }
-    if (speaks) progress.show(step + 1, sum / static_cast<double>(summed), test, evaluate);
-    if (evaluate) summed = 0, sum = 0;
+    if (speaks) progress.show(step + 1, state.loss_sum / static_cast<double>(state.summed), test, evaluate);
+    if (evaluate) state.summed = 0, state.loss_sum = 0;
+    state.step = step + 1;
+    bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
+    if (due || curve.stopped)
+      folder().save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options)));
   }
   curve.seconds = progress.seconds();
-  curve.step_seconds = dchag::comm::all_reduce(communicator, median(std::move(step_seconds)), dchag::comm::Reduce::max);
+  curve.step_seconds = dchag::comm::all_reduce(communicator, step_seconds.empty() ? 0 : median(std::move(step_seconds)),
+                                               dchag::comm::Reduce::max);
   curve.peak_bytes =
       dchag::comm::all_reduce(communicator, peak_resident_memory().value_or(0), dchag::comm::Reduce::max);
   return curve;

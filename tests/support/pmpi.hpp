@@ -26,6 +26,9 @@ public:
   std::size_t total_calls() const;
   std::size_t total_bytes_sent() const;
 
+  /// Processor time that this process spent in those calls, waiting for others included.
+  double seconds() const { return all_seconds() - m_start_seconds; }
+
 private:
   struct Tally {
     std::size_t calls = 0;
@@ -34,10 +37,16 @@ private:
   using Tallies = std::map<std::string, Tally>;
 
   friend void note_call(char const* function, std::size_t bytes);
+  friend void note_seconds(double seconds);
   static Tallies& everything();
+  static double& all_seconds();
   Tally since_start(std::string const& function) const;
 
   Tallies m_start;
+  double m_start_seconds = 0;
 };
+
+/// Processor time of this process.
+double cpu_seconds();
 
 } // namespace dchag::support

@@ -8,18 +8,18 @@ namespace hyperspectral {
 
 template <class T, class Form>
 std::unique_ptr<Model> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                            dchag::comm::Communicator const& communicator) {
+                                            dchag::comm::Mesh const& mesh) {
   using dchag::CrossAttention;
   using dchag::Tree;
   switch (fan_out) {
   case 0:
-    return make_dchag<T, Form, Tree<CrossAttention>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<CrossAttention>>(groups, settings, mesh);
   case 2:
-    return make_dchag<T, Form, Tree<CrossAttention, 2>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<CrossAttention, 2>>(groups, settings, mesh);
   case 4:
-    return make_dchag<T, Form, Tree<CrossAttention, 4>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<CrossAttention, 4>>(groups, settings, mesh);
   default:
-    return make_dchag<T, Form, Tree<CrossAttention, 8>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<CrossAttention, 8>>(groups, settings, mesh);
   }
 }
 

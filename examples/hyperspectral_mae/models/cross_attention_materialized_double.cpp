@@ -5,5 +5,5 @@
 namespace hyperspectral {
 template std::unique_ptr<Model> make_cross_attention<double, dchag::Materialized>(std::size_t, std::size_t,
                                                                                   ModelSettings const&,
-                                                                                  dchag::comm::Communicator const&);
+                                                                                  dchag::comm::Mesh const&);
 } // namespace hyperspectral

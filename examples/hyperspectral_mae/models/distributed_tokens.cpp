@@ -7,14 +7,13 @@
 namespace hyperspectral {
 
 template <class T>
-std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings,
-                                               dchag::comm::Communicator const& communicator) {
+std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   using Aggregator = dchag::DistributedTokenization<Space, T>;
-  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), communicator, flat_config(settings)), settings,
-                                               communicator);
+  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), mesh.tensor(), flat_config(settings)), settings,
+                                               mesh);
 }
 
-template std::unique_ptr<Model> make_distributed_tokens<float>(ModelSettings const&, dchag::comm::Communicator const&);
-template std::unique_ptr<Model> make_distributed_tokens<double>(ModelSettings const&, dchag::comm::Communicator const&);
+template std::unique_ptr<Model> make_distributed_tokens<float>(ModelSettings const&, dchag::comm::Mesh const&);
+template std::unique_ptr<Model> make_distributed_tokens<double>(ModelSettings const&, dchag::comm::Mesh const&);
 
 } // namespace hyperspectral

@@ -8,13 +8,13 @@ namespace hyperspectral {
 
 // The ranks share the channels; what they compute is what one rank would.
 template <class T, class Form>
-std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Communicator const& communicator) {
+std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   using Aggregator = dchag::FlatAggregator<Space, T>;
-  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), communicator, flat_config(settings)), settings,
-                                               communicator);
+  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), mesh.tensor(), flat_config(settings)), settings,
+                                               mesh);
 }
 
-template std::unique_ptr<Model> make_flat<float, dchag::Fused>(ModelSettings const&, dchag::comm::Communicator const&);
-template std::unique_ptr<Model> make_flat<double, dchag::Fused>(ModelSettings const&, dchag::comm::Communicator const&);
+template std::unique_ptr<Model> make_flat<float, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
+template std::unique_ptr<Model> make_flat<double, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
 
 } // namespace hyperspectral

@@ -8,18 +8,18 @@ namespace hyperspectral {
 
 template <class T, class Form>
 std::unique_ptr<Model> make_linear(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                   dchag::comm::Communicator const& communicator) {
+                                   dchag::comm::Mesh const& mesh) {
   using dchag::Linear;
   using dchag::Tree;
   switch (fan_out) {
   case 0:
-    return make_dchag<T, Form, Tree<Linear>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<Linear>>(groups, settings, mesh);
   case 2:
-    return make_dchag<T, Form, Tree<Linear, 2>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<Linear, 2>>(groups, settings, mesh);
   case 4:
-    return make_dchag<T, Form, Tree<Linear, 4>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<Linear, 4>>(groups, settings, mesh);
   default:
-    return make_dchag<T, Form, Tree<Linear, 8>>(groups, settings, communicator);
+    return make_dchag<T, Form, Tree<Linear, 8>>(groups, settings, mesh);
   }
 }
 

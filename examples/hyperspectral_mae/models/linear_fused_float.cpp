@@ -4,5 +4,5 @@
 
 namespace hyperspectral {
 template std::unique_ptr<Model> make_linear<float, dchag::Fused>(std::size_t, std::size_t, ModelSettings const&,
-                                                                 dchag::comm::Communicator const&);
+                                                                 dchag::comm::Mesh const&);
 } // namespace hyperspectral

@@ -32,7 +32,8 @@ Dataset tiles_or_scenes() {
 
 std::vector<double> losses(std::string const& name, ModelSettings const& settings, Dataset const& data,
                            dchag::comm::Communicator const& communicator) {
-  auto const model = make_model(name, settings, communicator);
+  dchag::comm::Mesh const mesh(communicator, {communicator.size(), 1, 1});
+  auto const model = make_model(name, settings, mesh);
   std::vector<float> batch(samples * settings.channels * settings.crop.pixels());
   std::vector<double> curve;
   for (std::size_t step = 0; step < steps; ++step) {

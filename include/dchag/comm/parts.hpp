@@ -16,13 +16,11 @@ inline Range own_part(Communicator const& communicator, std::size_t rows) {
 }
 
 namespace detail {
-/// Numbers of each rank's part, and where it begins; MPI counts in int.
+/// Numbers of each rank's part, and where it begins, of parts that are not all equal; MPI counts in int.
 struct PartCounts {
   std::vector<int> counts, offsets;
-  bool equal; // all parts
 
-  PartCounts(char const* where, Communicator const& communicator, std::size_t rows, std::size_t columns)
-      : equal(rows % static_cast<std::size_t>(communicator.size()) == 0) {
+  PartCounts(char const* where, Communicator const& communicator, std::size_t rows, std::size_t columns) {
     require(rows * columns <= count_limit, where, ": ", rows, " x ", columns, " numbers, expected at most ",
             count_limit, " where parts differ in size");
     auto const ranks = static_cast<std::size_t>(communicator.size());
@@ -34,26 +32,30 @@ struct PartCounts {
   }
 };
 
+inline bool equal_parts(Communicator const& communicator, std::size_t rows) {
+  return rows % static_cast<std::size_t>(communicator.size()) == 0;
+}
+
 template <bool Staged, class ExecutionSpace, class Whole>
 void all_gather_parts(ExecutionSpace const& exec, Communicator const& communicator, Whole const& whole) {
   using T = typename Whole::non_const_value_type;
   require_contiguous("all_gather_parts", "whole", whole);
   if (whole.size() == 0 || communicator.size() == 1) return;
-  PartCounts const parts("all_gather_parts", communicator, whole.extent(0), whole.extent(1));
+  Range const own = own_part(communicator, whole.extent(0));
   T* data = whole.data();
   if constexpr (Staged) {
     data = communicator.staging<T>(whole.size());
     stage(exec, whole, data);
   }
   exec.fence();
-  if (parts.equal)
-    check(
-        MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, parts.counts[0], datatype<T>(), communicator.native()),
-        "MPI_Allgather");
-  else
+  if (equal_parts(communicator, whole.extent(0))) {
+    mpi_all_gather<T>(communicator, data + own.begin * whole.extent(1), data, own.size() * whole.extent(1));
+  } else {
+    PartCounts const parts("all_gather_parts", communicator, whole.extent(0), whole.extent(1));
     check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, parts.counts.data(), parts.offsets.data(),
                          datatype<T>(), communicator.native()),
           "MPI_Allgatherv");
+  }
   if constexpr (Staged) unstage(exec, data, whole);
 }
 
@@ -71,15 +73,16 @@ void reduce_scatter_parts(ExecutionSpace const& exec, Communicator const& commun
     if (own.data() != whole.data()) Kokkos::deep_copy(exec, flat(own), flat(whole));
     return;
   }
-  PartCounts const parts("reduce_scatter_parts", communicator, whole.extent(0), whole.extent(1));
+  require_apart("reduce_scatter_parts", whole, own);
   auto const scatter = [&](T const* from, T* to) {
     exec.fence();
-    if (parts.equal)
-      check(MPI_Reduce_scatter_block(from, to, parts.counts[0], datatype<T>(), MPI_SUM, communicator.native()),
-            "MPI_Reduce_scatter_block");
-    else
+    if (equal_parts(communicator, whole.extent(0))) {
+      mpi_reduce_scatter<T>(communicator, from, to, own.size());
+    } else {
+      PartCounts const parts("reduce_scatter_parts", communicator, whole.extent(0), whole.extent(1));
       check(MPI_Reduce_scatter(from, to, parts.counts.data(), datatype<T>(), MPI_SUM, communicator.native()),
             "MPI_Reduce_scatter");
+    }
   };
   if constexpr (Staged) {
     T* const staging = communicator.staging<T>(whole.size() + own.size());

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/comm/agree.hpp>
 #include <dchag/layers/unit.hpp>
 #include <dchag/models/position_embedding.hpp>
 #include <dchag/parallel/encoder_block.hpp>
@@ -48,9 +49,9 @@ struct EncoderBlockOf<ExecutionSpace, T, Replicated> {
 ///
 /// Shapes: x, y (B, tokens, D), the same on every rank; positions (B * tokens), the patch position of each token, since
 /// some may be hidden. d_x may be d_y.
-/// Collective: in each block what `Form` says, once more forward for those made again; with `SequenceParallel` the end
-/// of the forward and of the backward pass are an all-gather of the rows each. Source: Dosovitskiy et al. 2021; the
-/// paper, section 2.
+/// Collective: construction (one all-reduce of 16 bytes, unless `Replicated`); in each block what `Form` says, once
+/// more forward for those made again; with `SequenceParallel` the end of the forward and of the backward pass are an
+/// all-gather of the rows each. Source: Dosovitskiy et al. 2021; the paper, section 2.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, EncoderForm Form = Replicated>
 class Encoder {
   using Block = typename detail::EncoderBlockOf<ExecutionSpace, T, Form>::type;
@@ -68,7 +69,7 @@ public:
 
   Encoder(ExecutionSpace const& exec, std::string const& name, EncoderConfig const& config, std::uint64_t seed,
           Form const& form = Form())
-      : m_form(form), m_recompute(config.recompute),
+      : m_form(agreed(form, name, config)), m_recompute(config.recompute),
         m_embedding(exec, name + ".position", config.grid, config.width, Form::cuts_rows), m_units(config.depth),
         m_norm(exec, name + ".norm", config.width, Form::cuts_rows) {
     typename Block::Config const block{config.width, config.heads, config.mlp_ratio, config.dropout};
@@ -133,6 +134,20 @@ public:
   }
 
 private:
+  // Ranks of different encoders would wait for each other for ever.
+  static Form const& agreed(Form const& form, std::string const& name, EncoderConfig const& config) {
+    if constexpr (!std::same_as<Form, Replicated>)
+      comm::require_same(form.communicator(), "Encoder",
+                         {{"name", name},
+                          {"width", config.width},
+                          {"depth", config.depth},
+                          {"heads", config.heads},
+                          {"mlp_ratio", config.mlp_ratio},
+                          {"dropout", config.dropout},
+                          {"recompute", config.recompute}});
+    return form;
+  }
+
   typename Block::Context& block_context(Context const& context, std::size_t i) const {
     return context.blocks[m_recompute ? 0 : i];
   }

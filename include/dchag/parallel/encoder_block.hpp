@@ -54,9 +54,9 @@ public:
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Extents<2> const& batch, Matrix const& x,
                Matrix const& y) const {
     auto const& exec = workspace.exec();
-    reserve(exec, context.normed_1, "dchag::parallel::block_normed_1", extents_of(x));
-    reserve(exec, context.middle, "dchag::parallel::block_middle", extents_of(x));
-    reserve(exec, context.normed_2, "dchag::parallel::block_normed_2", extents_of(x));
+    reserve(exec, context.normed_1, "dchag::layers::block_normed_1", extents_of(x));
+    reserve(exec, context.middle, "dchag::layers::block_middle", extents_of(x));
+    reserve(exec, context.normed_2, "dchag::layers::block_normed_2", extents_of(x));
     m_norm_1.forward(workspace, context.norm_1, x, context.normed_1);
     sum_shares(workspace, batch, context.normed_1, context.middle, [&](auto const& all, auto const& share) {
       m_attention.forward(workspace, context.attention, all, share);

@@ -16,6 +16,7 @@ struct TensorParallel {
 
   /// Keeps a reference to the communicator.
   explicit TensorParallel(comm::Communicator const& tensor) : m_tensor(&tensor) {}
+  explicit TensorParallel(comm::Communicator const&&) = delete;
   comm::Communicator const& communicator() const { return *m_tensor; }
 
 private:
@@ -34,6 +35,7 @@ struct SequenceParallel {
 
   /// Keeps a reference to the communicator.
   explicit SequenceParallel(comm::Communicator const& tensor) : m_tensor(&tensor) {}
+  explicit SequenceParallel(comm::Communicator const&&) = delete;
   comm::Communicator const& communicator() const { return *m_tensor; }
 
 private:

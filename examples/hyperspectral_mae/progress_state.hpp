@@ -1,0 +1,31 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/train/metadata.hpp>
+
+#include "options.hpp"
+
+#include <filesystem>
+
+namespace hyperspectral {
+
+/// Where a training stands, besides what its model and optimizer hold. Batches, masks and dropout are drawn by the
+/// number of the step, so this is all the random state there is.
+struct ProgressState {
+  std::size_t step = 0;   ///< steps done
+  double loss_sum = 0;    ///< of the losses since the last evaluation
+  std::size_t summed = 0; ///< how many
+};
+
+/// As metadata of a checkpoint, with the options that a run that goes on must share.
+dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options);
+
+/// Throws: dchag::Error if the run that wrote it had other options of those that decide what is learned.
+ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options);
+
+/// Takes the rows of later steps out of the table of a curve, whose first column is the step, if there is one.
+/// Throws: dchag::Error if it cannot be written.
+void cut_curve(std::filesystem::path const& table, std::size_t step);
+
+} // namespace hyperspectral
