@@ -93,20 +93,18 @@ private:
 
 TEST_CASE("every flipped bit is found, in header, numbers and index") {
   Communicator const world;
-  auto const self = Communicator::self();
+  if (world.size() > 1) return; // thousands of files, one rank's work
   TemporaryFolder const folder(world);
-  if (world.rank() == 0) {
-    Reader reader(self);
-    save_checkpoint(self, folder / "c.safetensors", {reader.model, {{"step", 7}}});
-    CHECK(reader.verdict(folder / "c.safetensors").empty());
-    CHECK(unnoticed_flips(folder / "c.safetensors", [&] { return reader.verdict(folder / "c.safetensors"); }) == 0);
-    CHECK(reader.verdict(folder / "c.safetensors").empty());
-    save_checkpoint(self, folder / "s.safetensors", reader.model, CheckpointLayout::shards);
-    CHECK(reader.verdict(folder / "s.safetensors").empty());
-    for (auto const* file : {"s.safetensors.index.json", "s-00001-of-00001.safetensors"})
-      CHECK(unnoticed_flips(folder / file, [&] { return reader.verdict(folder / "s.safetensors"); }) == 0);
-    CHECK(reader.verdict(folder / "s.safetensors").empty());
-  }
+  Reader reader(world);
+  save_checkpoint(world, folder / "c.safetensors", {reader.model, {{"step", 7}}});
+  CHECK(reader.verdict(folder / "c.safetensors").empty());
+  CHECK(unnoticed_flips(folder / "c.safetensors", [&] { return reader.verdict(folder / "c.safetensors"); }) == 0);
+  CHECK(reader.verdict(folder / "c.safetensors").empty());
+  save_checkpoint(world, folder / "s.safetensors", reader.model, CheckpointLayout::shards);
+  CHECK(reader.verdict(folder / "s.safetensors").empty());
+  for (auto const* file : {"s.safetensors.index.json", "s-00001-of-00001.safetensors"})
+    CHECK(unnoticed_flips(folder / file, [&] { return reader.verdict(folder / "s.safetensors"); }) == 0);
+  CHECK(reader.verdict(folder / "s.safetensors").empty());
 }
 
 TEST_CASE("ranks that read a share each find it together") {
@@ -132,24 +130,22 @@ TEST_CASE("ranks that read a share each find it together") {
 
 TEST_CASE("a file cut at any length, or grown, is refused") {
   Communicator const world;
-  auto const self = Communicator::self();
+  if (world.size() > 1) return; // thousands of files, one rank's work
   TemporaryFolder const folder(world);
-  if (world.rank() == 0) {
-    Reader reader(self);
-    auto const path = folder / "c.safetensors";
-    save_checkpoint(self, path, reader.model);
-    auto const whole = bytes_of(path);
-    std::size_t accepted = 0;
-    for (std::size_t length = 0; length < whole.size(); ++length) {
-      write_bytes(path, whole.substr(0, length));
-      if (reader.verdict(path).empty()) ++accepted;
-    }
-    CHECK(accepted == 0);
-    write_bytes(path, whole + '\0');
-    CHECK(reader.verdict(path).find("but the file has") != std::string::npos);
-    write_bytes(path, whole);
-    CHECK(reader.verdict(path).empty());
+  Reader reader(world);
+  auto const path = folder / "c.safetensors";
+  save_checkpoint(world, path, reader.model);
+  auto const whole = bytes_of(path);
+  std::size_t accepted = 0;
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    write_bytes(path, whole.substr(0, length));
+    if (reader.verdict(path).empty()) ++accepted;
   }
+  CHECK(accepted == 0);
+  write_bytes(path, whole + '\0');
+  CHECK(reader.verdict(path).find("but the file has") != std::string::npos);
+  write_bytes(path, whole);
+  CHECK(reader.verdict(path).empty());
 }
 
 TEST_CASE("files that are not there are named on every rank") {
