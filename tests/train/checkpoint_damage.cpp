@@ -57,14 +57,19 @@ template <class Verdict>
 std::size_t unnoticed_flips(std::filesystem::path const& file, Verdict const& verdict) {
   std::size_t unnoticed = 0;
   auto const whole = bytes_of(file);
-  for (std::size_t i = 0; i < whole.size(); ++i)
+  std::fstream stream(file,
+                      std::ios::binary | std::ios::in | std::ios::out); // cutting it each time would wait for the disk
+  auto const put = [&](std::size_t i, int byte) {
+    stream.seekp(static_cast<std::streamoff>(i)).put(static_cast<char>(byte)).flush();
+  };
+  for (std::size_t i = 0; i < whole.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
-      auto flipped = whole;
-      flipped[i] = static_cast<char>(flipped[i] ^ (1 << bit));
-      write_bytes(file, flipped);
+      put(i, whole[i] ^ (1 << bit));
       if (verdict().empty()) ++unnoticed;
     }
-  write_bytes(file, whole);
+    put(i, whole[i]);
+  }
+  CHECK(bytes_of(file) == whole);
   return unnoticed;
 }
 
@@ -137,8 +142,8 @@ TEST_CASE("a file cut at any length, or grown, is refused") {
   save_checkpoint(world, path, reader.model);
   auto const whole = bytes_of(path);
   std::size_t accepted = 0;
-  for (std::size_t length = 0; length < whole.size(); ++length) {
-    write_bytes(path, whole.substr(0, length));
+  for (std::size_t length = whole.size(); length-- > 0;) {
+    std::filesystem::resize_file(path, length);
     if (reader.verdict(path).empty()) ++accepted;
   }
   CHECK(accepted == 0);
