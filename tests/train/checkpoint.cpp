@@ -285,6 +285,37 @@ TEST_CASE("names of the file: renamed, stacked, split, but not transposed") {
   CHECK(complaint("other", {8}) == "model: missing other");
 }
 
+TEST_CASE("files of another writer with an index, numbers of 16 bits among them") {
+  Communicator const world;
+  TemporaryFolder const folder(world);
+  auto const write = [&](std::string const& name, StoredTensor const& tensor, std::string const& data) {
+    SafetensorsHeader header{{tensor}, {{"format", "pt"}}, 0};
+    write_bytes(folder / name, make_safetensors_header(header) + data);
+  };
+  if (world.rank() == 0) {
+    write("m-1.safetensors", {"a", DType::f16, {2}}, std::string("\x00\x3c\x00\xc2", 4));  // 1, -3
+    write("m-2.safetensors", {"b", DType::bf16, {2}}, std::string("\x80\x3f\x40\xc0", 4)); // 1, -3
+    write_bytes(folder / "m.safetensors.index.json",
+                R"({"metadata": {"total_size": 8}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}})");
+    write_bytes(folder / "n.safetensors.index.json", R"({"weight_map": {"a": "../m-1.safetensors"}})");
+    write_bytes(folder / "o.safetensors.index.json", R"({"weight_map": {"c": "m-1.safetensors"}})");
+    write("i.safetensors", {"a", DType::i32, {2}}, "12345678");
+  }
+  Shapes model({{"a", {2}}, {"b", {2}}});
+  load_checkpoint(world, folder / "m.safetensors", model);
+  for (auto const& [name, values] : values_of(model)) CHECK(values == std::vector<double>{1, -3});
+  load_checkpoint(world, folder / "m.safetensors.index.json", model);
+  auto const complaint = [&](std::string const& name) {
+    auto const sentence = sentence_of([&] { load_checkpoint(world, folder / name, model); });
+    auto const at = sentence.find("' ");
+    return at == sentence.npos ? sentence : sentence.substr(at + 2);
+  };
+  CHECK(complaint("n.safetensors") == "names the file '../m-1.safetensors', expected one in its folder");
+  CHECK(complaint("o.safetensors") == "says that 'c' is in 'm-1.safetensors', which does not have it");
+  CHECK(complaint("i.safetensors") ==
+        "does not fit the model: missing b | of another shape a (2) of I32, expected F16, BF16, F32 or F64");
+}
+
 TEST_CASE("arrays that no rank holds, or two ranks hold in two ways, are refused before a file is made") {
   Communicator const world;
   TemporaryFolder const folder(world);

@@ -57,14 +57,19 @@ template <class Verdict>
 std::size_t unnoticed_flips(std::filesystem::path const& file, Verdict const& verdict) {
   std::size_t unnoticed = 0;
   auto const whole = bytes_of(file);
-  for (std::size_t i = 0; i < whole.size(); ++i)
+  std::fstream stream(file,
+                      std::ios::binary | std::ios::in | std::ios::out); // cutting it each time would wait for the disk
+  auto const put = [&](std::size_t i, int byte) {
+    stream.seekp(static_cast<std::streamoff>(i)).put(static_cast<char>(byte)).flush();
+  };
+  for (std::size_t i = 0; i < whole.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
-      auto flipped = whole;
-      flipped[i] = static_cast<char>(flipped[i] ^ (1 << bit));
-      write_bytes(file, flipped);
+      put(i, whole[i] ^ (1 << bit));
       if (verdict().empty()) ++unnoticed;
     }
-  write_bytes(file, whole);
+    put(i, whole[i]);
+  }
+  CHECK(bytes_of(file) == whole);
   return unnoticed;
 }
 
@@ -93,20 +98,18 @@ private:
 
 TEST_CASE("every flipped bit is found, in header, numbers and index") {
   Communicator const world;
-  auto const self = Communicator::self();
+  if (world.size() > 1) return; // thousands of files, one rank's work
   TemporaryFolder const folder(world);
-  if (world.rank() == 0) {
-    Reader reader(self);
-    save_checkpoint(self, folder / "c.safetensors", {reader.model, {{"step", 7}}});
-    CHECK(reader.verdict(folder / "c.safetensors").empty());
-    CHECK(unnoticed_flips(folder / "c.safetensors", [&] { return reader.verdict(folder / "c.safetensors"); }) == 0);
-    CHECK(reader.verdict(folder / "c.safetensors").empty());
-    save_checkpoint(self, folder / "s.safetensors", reader.model, CheckpointLayout::shards);
-    CHECK(reader.verdict(folder / "s.safetensors").empty());
-    for (auto const* file : {"s.safetensors.index.json", "s-00001-of-00001.safetensors"})
-      CHECK(unnoticed_flips(folder / file, [&] { return reader.verdict(folder / "s.safetensors"); }) == 0);
-    CHECK(reader.verdict(folder / "s.safetensors").empty());
-  }
+  Reader reader(world);
+  save_checkpoint(world, folder / "c.safetensors", {reader.model, {{"step", 7}}});
+  CHECK(reader.verdict(folder / "c.safetensors").empty());
+  CHECK(unnoticed_flips(folder / "c.safetensors", [&] { return reader.verdict(folder / "c.safetensors"); }) == 0);
+  CHECK(reader.verdict(folder / "c.safetensors").empty());
+  save_checkpoint(world, folder / "s.safetensors", reader.model, CheckpointLayout::shards);
+  CHECK(reader.verdict(folder / "s.safetensors").empty());
+  for (auto const* file : {"s.safetensors.index.json", "s-00001-of-00001.safetensors"})
+    CHECK(unnoticed_flips(folder / file, [&] { return reader.verdict(folder / "s.safetensors"); }) == 0);
+  CHECK(reader.verdict(folder / "s.safetensors").empty());
 }
 
 TEST_CASE("ranks that read a share each find it together") {
@@ -132,24 +135,22 @@ TEST_CASE("ranks that read a share each find it together") {
 
 TEST_CASE("a file cut at any length, or grown, is refused") {
   Communicator const world;
-  auto const self = Communicator::self();
+  if (world.size() > 1) return; // thousands of files, one rank's work
   TemporaryFolder const folder(world);
-  if (world.rank() == 0) {
-    Reader reader(self);
-    auto const path = folder / "c.safetensors";
-    save_checkpoint(self, path, reader.model);
-    auto const whole = bytes_of(path);
-    std::size_t accepted = 0;
-    for (std::size_t length = 0; length < whole.size(); ++length) {
-      write_bytes(path, whole.substr(0, length));
-      if (reader.verdict(path).empty()) ++accepted;
-    }
-    CHECK(accepted == 0);
-    write_bytes(path, whole + '\0');
-    CHECK(reader.verdict(path).find("but the file has") != std::string::npos);
-    write_bytes(path, whole);
-    CHECK(reader.verdict(path).empty());
+  Reader reader(world);
+  auto const path = folder / "c.safetensors";
+  save_checkpoint(world, path, reader.model);
+  auto const whole = bytes_of(path);
+  std::size_t accepted = 0;
+  for (std::size_t length = whole.size(); length-- > 0;) {
+    std::filesystem::resize_file(path, length);
+    if (reader.verdict(path).empty()) ++accepted;
   }
+  CHECK(accepted == 0);
+  write_bytes(path, whole + '\0');
+  CHECK(reader.verdict(path).find("but the file has") != std::string::npos);
+  write_bytes(path, whole);
+  CHECK(reader.verdict(path).empty());
 }
 
 TEST_CASE("files that are not there are named on every rank") {
