@@ -126,15 +126,4 @@ private:
   }
 };
 
-/// Encoder blocks over `samples` sequences of length L, width D, MLP ratio r: projections 8 D^2 and MLP 4 r D^2 a
-/// token, scores and weighted sum 4 L D a token; the backward pass twice that.
-inline double encoder_operations(double samples, double L, double D, double depth, double ratio = 4) {
-  return 3 * depth * samples * L * (8 * D * D + 4 * ratio * D * D + 4 * L * D);
-}
-
-/// A dense layer on N rows, forward and both gradients.
-inline double dense_operations(double N, double inputs, double outputs) {
-  return 6 * N * inputs * outputs;
-}
-
 } // namespace dchag::bench

@@ -1,0 +1,96 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+// A training that a signal ended goes on from its checkpoint, on this mesh or another, as if nothing had happened.
+#include "training.hpp"
+
+#include <doctest/doctest.h>
+#include <mpi.h>
+
+#include <csignal>
+#include <fstream>
+#include <sstream>
+
+namespace {
+
+using namespace hyperspectral;
+using dchag::comm::Communicator;
+using dchag::comm::Mesh;
+using dchag::comm::MeshShape;
+
+Options small_options(std::filesystem::path out) {
+  Options options;
+  options.model.channels = 12;
+  options.model.crop = 8;
+  options.model.width = 16;
+  options.model.depth = 1;
+  options.model.decoder_width = 16;
+  options.model.decoder_depth = 1;
+  options.model.dropout = 0.1;
+  options.scene_bands = 12;
+  options.test_count = 2;
+  options.batch = 4;
+  options.steps = 6;
+  options.warmup = 1;
+  options.evaluations = 2;
+  options.out = std::move(out);
+  return options;
+}
+
+Curve run(Options const& options, Dataset const& data, Communicator const& world, MeshShape shape) {
+  Mesh const mesh(world, shape);
+  auto settings = options.model;
+  settings.sharding = shape.shard > 1 ? dchag::parallel::Sharding::full : dchag::parallel::Sharding::none;
+  auto const model = make_model("c0@4", settings, mesh);
+  return train(*model, "c0@4", data, make_evaluation(data, options), options, world);
+}
+
+std::string curve_of(Options const& options) {
+  std::ifstream file(options.out / "curve_c0@4.csv");
+  std::string line, text;
+  while (std::getline(file, line)) text += line.substr(0, line.rfind(',')) + '\n'; // without the seconds
+  return text;
+}
+
+} // namespace
+
+TEST_CASE("a training that SIGTERM ended goes on where it was") {
+  Communicator const world(MPI_COMM_WORLD);
+  std::filesystem::path const base =
+      std::filesystem::temp_directory_path() / ("dchag_resume_p" + std::to_string(world.size()));
+  if (world.rank() == 0) std::filesystem::remove_all(base);
+  MPI_Barrier(world.native());
+  Dataset const data({.scene = {.lines = 8, .samples = 8, .bands = 12}, .test_scenes = 2});
+  MeshShape const shared{world.size(), 1, 1};
+  MeshShape const sharded{1, world.size(), 1};
+
+  auto const whole = small_options(base / "whole");
+  catch_signals();
+  auto const uninterrupted = run(whole, data, world, shared);
+  REQUIRE(!uninterrupted.stopped);
+
+  auto parts = small_options(base / "parts");
+  std::raise(SIGTERM);
+  CHECK(run(parts, data, world, shared).stopped);
+  catch_signals();
+  parts.resume = true;
+  auto const resumed = run(parts, data, world, shared);
+  CHECK(resumed.train_loss == std::vector(uninterrupted.train_loss)); // bit for bit
+  CHECK(resumed.test_loss == uninterrupted.test_loss);
+  if (world.rank() == 0) CHECK(curve_of(parts) == curve_of(whole));
+
+  auto elsewhere = small_options(base / "elsewhere"); // from one mesh to another
+  std::raise(SIGTERM);
+  CHECK(run(elsewhere, data, world, shared).stopped);
+  catch_signals();
+  elsewhere.resume = true;
+  auto const moved = run(elsewhere, data, world, sharded);
+  REQUIRE(moved.train_loss.size() == uninterrupted.train_loss.size());
+  for (std::size_t i = 0; i < moved.train_loss.size(); ++i)
+    CHECK(moved.train_loss[i] == doctest::Approx(uninterrupted.train_loss[i]).epsilon(1e-4));
+
+  parts.learning_rate *= 2; // another training
+  CHECK_THROWS_AS(run(parts, data, world, shared), dchag::Error);
+  MPI_Barrier(world.native());
+  if (world.rank() == 0) std::filesystem::remove_all(base);
+}
