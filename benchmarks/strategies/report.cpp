@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <stdexcept>
@@ -74,6 +75,14 @@ void print(std::vector<Row> const& rows) {
 }
 
 // What stays apart in a picture: the baselines, Tree0 in both forms, the exact one.
+constexpr char const* drawn[] = {"tensor parallelism",
+                                 "distributed tokenization",
+                                 "-C Tree0 materialized",
+                                 "-L Tree0 materialized",
+                                 "-C Tree0 fused",
+                                 "-L Tree0 fused",
+                                 "flat exact"};
+
 hyperspectral::Raster curves(std::vector<Row> const& rows, std::string const& title, std::string const& label,
                              double (*value)(Row const&)) {
   hyperspectral::Plot plot{.title = title + ", P = " + std::to_string(rows[0].ranks),
@@ -83,9 +92,8 @@ hyperspectral::Raster curves(std::vector<Row> const& rows, std::string const& ti
                            .series = {},
                            .width = 760,
                            .height = 480};
-  for (std::string const name : {"tensor parallelism", "distributed tokenization", "-C Tree0 materialized",
-                                 "-L Tree0 materialized", "-C Tree0 fused", "-L Tree0 fused", "flat exact"}) {
-    hyperspectral::Series series{name, {}, {}, {}};
+  for (std::string const name : drawn) {
+    hyperspectral::Series series; // one legend serves all
     for (auto const& row : rows)
       if (row.strategy == name) {
         series.x.push_back(row.channels);
@@ -107,10 +115,19 @@ int main(int argc, char** argv) try {
     pictures.push_back(curves(rows, "Held by a rank", "MiB", [](Row const& row) { return row.held(); }));
     pictures.push_back(curves(rows, "Computed by a rank in a step", "ms", [](Row const& row) { return row.ms; }));
   }
+  constexpr int legend = 48; // its height
   int const width = pictures[0].width(), height = pictures[0].height();
-  hyperspectral::Raster figure(2 * width, height * static_cast<int>(pictures.size()) / 2);
+  hyperspectral::Raster figure(2 * width, height * static_cast<int>(pictures.size()) / 2 + legend);
   for (std::size_t i = 0; i < pictures.size(); ++i)
     figure.blit(pictures[i], width * static_cast<int>(i % 2), height * static_cast<int>(i / 2));
+  int x = 40;
+  int const line = figure.height() - legend / 2;
+  for (std::size_t i = 0; i < std::size(drawn); ++i) {
+    auto const colour = hyperspectral::series_colour(i);
+    figure.line({x + 0.0, line + 0.0}, {x + 24.0, line + 0.0}, colour, 3);
+    figure.text(x + 30, line - 5, drawn[i], hyperspectral::black, 1);
+    x += 54 + hyperspectral::text_width(drawn[i], 1);
+  }
   write_png(argv[1], figure);
   return 0;
 } catch (std::exception const& error) {

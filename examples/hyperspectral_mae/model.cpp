@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
+#include "aggregators.hpp"
 #include "model_of.hpp"
 
 #include <charconv>
@@ -37,7 +38,7 @@ std::optional<ModelName> read_name(std::string_view name) {
 }
 
 template <class T, class Form>
-std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
+AnyAggregator<T> make_aggregator(ModelName const& name, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   switch (name.kind) {
   case ModelName::flat:
     return make_flat<T, Form>(settings, mesh);
@@ -54,8 +55,10 @@ std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings
 
 template <class T>
 std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
-  return settings.materialized ? make<T, dchag::Materialized>(name, settings, mesh)
-                               : make<T, dchag::Fused>(name, settings, mesh);
+  return std::make_unique<ModelOf<T>>(settings.materialized
+                                          ? make_aggregator<T, dchag::Materialized>(name, settings, mesh)
+                                          : make_aggregator<T, dchag::Fused>(name, settings, mesh),
+                                      settings, mesh);
 }
 
 } // namespace
@@ -63,9 +66,9 @@ std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings
 std::string model_names_help() {
   return "flat: one cross-attention over all channels, shared out exactly among any number of ranks (with "
          "--materialized each does all of it); tensor: the same with its heads shared out, every rank making all "
-         "tokens; "
-         "tokens: the same with the tokenization distributed; cN@G, lN@G: D-CHAG "
-         "-C, -L with G groups and TreeN in each, N = 0, 2, 4 or 8";
+         "tokens; tokens: the same with the tokenization distributed; cN@G, lN@G: D-CHAG -C, -L with G groups and "
+         "TreeN "
+         "in each, N = 0, 2, 4 or 8";
 }
 
 void check_model_name(std::string const& name) {

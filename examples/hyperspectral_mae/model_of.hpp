@@ -2,24 +2,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/models/masked_autoencoder.hpp>
 #include <dchag/parallel/data_parallel.hpp>
 #include <dchag/train/adamw.hpp>
 
+#include "any_aggregator.hpp"
 #include "model.hpp"
 
 #include <cmath>
 
 namespace hyperspectral {
 
-using Space = Kokkos::DefaultExecutionSpace;
-
-/// The model around one of the library's aggregators: the ranks of `mesh.tensor()` share its aggregation and encoder,
+/// The model around an aggregator: the ranks of `mesh.tensor()` share its aggregation and encoder,
 /// the replicas the samples of a batch.
-template <class Aggregator>
+template <class T>
 class ModelOf final : public Model {
-  using T = typename Aggregator::value_type;
+  using Aggregator = AnyAggregator<T>;
   using Autoencoder = dchag::MaskedAutoencoder<Aggregator, dchag::parallel::TensorParallel>;
   using Mask = typename Autoencoder::Mask;
 
@@ -128,7 +126,7 @@ private:
   }
 
   auto own_image() const {
-    return dchag::Image{
+    return dchag::Image<OwnPixels<T>>{
         Kokkos::subview(m_image, Kokkos::ALL, std::pair(m_own.begin, m_own.end), Kokkos::ALL, Kokkos::ALL)};
   }
 
@@ -146,41 +144,8 @@ private:
   dchag::HostTensor<T, 4> m_host_image; // on the way to a device
 };
 
-/// D-CHAG with this tree in each group.
-template <class T, class Form, class Tree>
-std::unique_ptr<Model> make_dchag(std::size_t groups, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
-  using Aggregator = dchag::DistributedAggregator<Space, T, Tree, dchag::CrossAttention, Form>;
-  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), mesh.tensor(),
-                                                          {.channels = settings.channels,
-                                                           .groups = groups,
-                                                           .patch = settings.patch,
-                                                           .width = settings.width,
-                                                           .heads = settings.heads,
-                                                           .seed = settings.seed}),
-                                               settings, mesh);
-}
-
-/// The aggregation of all channels by one module.
-inline dchag::AggregatorConfig flat_config(ModelSettings const& settings) {
-  return {.channels = settings.channels,
-          .patch = settings.patch,
-          .width = settings.width,
-          .heads = settings.heads,
-          .seed = settings.seed};
-}
-
-// Each is compiled in a file of its own: they take most of the build's time.
-template <class T, class Form>
-std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
-template <class T>
-std::unique_ptr<Model> make_tensor_parallel(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
-template <class T>
-std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
-template <class T, class Form>
-std::unique_ptr<Model> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                            dchag::comm::Mesh const& mesh);
-template <class T, class Form>
-std::unique_ptr<Model> make_linear(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                   dchag::comm::Mesh const& mesh);
+// Each is compiled in a file of its own: they take much of the build's time.
+extern template class ModelOf<float>;
+extern template class ModelOf<double>;
 
 } // namespace hyperspectral

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "model_of.hpp"
+#include "aggregators.hpp"
 
 namespace hyperspectral {
 
 template <class T, class Form>
-std::unique_ptr<Model> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
-                                            dchag::comm::Mesh const& mesh) {
+AnyAggregator<T> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,
+                                      dchag::comm::Mesh const& mesh) {
   using dchag::CrossAttention;
   using dchag::Tree;
   switch (fan_out) {

@@ -3,6 +3,6 @@
 #include "models/cross_attention.hpp"
 
 namespace hyperspectral {
-template std::unique_ptr<Model>
+template AnyAggregator<double>
 make_cross_attention<double, dchag::Fused>(std::size_t, std::size_t, ModelSettings const&, dchag::comm::Mesh const&);
 } // namespace hyperspectral

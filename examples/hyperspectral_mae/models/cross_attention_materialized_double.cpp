@@ -3,7 +3,7 @@
 #include "models/cross_attention.hpp"
 
 namespace hyperspectral {
-template std::unique_ptr<Model> make_cross_attention<double, dchag::Materialized>(std::size_t, std::size_t,
-                                                                                  ModelSettings const&,
-                                                                                  dchag::comm::Mesh const&);
+template AnyAggregator<double> make_cross_attention<double, dchag::Materialized>(std::size_t, std::size_t,
+                                                                                 ModelSettings const&,
+                                                                                 dchag::comm::Mesh const&);
 } // namespace hyperspectral

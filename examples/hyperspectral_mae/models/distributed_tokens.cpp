@@ -2,18 +2,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <dchag/channels/distributed_tokenization.hpp>
 
-#include "model_of.hpp"
+#include "aggregators.hpp"
 
 namespace hyperspectral {
 
 template <class T>
-std::unique_ptr<Model> make_distributed_tokens(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
+AnyAggregator<T> make_distributed_tokens(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   using Aggregator = dchag::DistributedTokenization<Space, T>;
-  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), mesh.tensor(), flat_config(settings)), settings,
-                                               mesh);
+  return AnyAggregator<T>(Aggregator(Space(), mesh.tensor(), flat_config(settings)));
 }
 
-template std::unique_ptr<Model> make_distributed_tokens<float>(ModelSettings const&, dchag::comm::Mesh const&);
-template std::unique_ptr<Model> make_distributed_tokens<double>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<float> make_distributed_tokens<float>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<double> make_distributed_tokens<double>(ModelSettings const&, dchag::comm::Mesh const&);
 
 } // namespace hyperspectral

@@ -2,19 +2,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <dchag/channels/flat_aggregator.hpp>
 
-#include "model_of.hpp"
+#include "aggregators.hpp"
 
 namespace hyperspectral {
 
 // The ranks share the channels; what they compute is what one rank would.
 template <class T, class Form>
-std::unique_ptr<Model> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
+AnyAggregator<T> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
   using Aggregator = dchag::FlatAggregator<Space, T>;
-  return std::make_unique<ModelOf<Aggregator>>(Aggregator(Space(), mesh.tensor(), flat_config(settings)), settings,
-                                               mesh);
+  return AnyAggregator<T>(Aggregator(Space(), mesh.tensor(), flat_config(settings)));
 }
 
-template std::unique_ptr<Model> make_flat<float, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
-template std::unique_ptr<Model> make_flat<double, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<float> make_flat<float, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<double> make_flat<double, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
 
 } // namespace hyperspectral

@@ -3,6 +3,6 @@
 #include "models/linear.hpp"
 
 namespace hyperspectral {
-template std::unique_ptr<Model> make_linear<double, dchag::Fused>(std::size_t, std::size_t, ModelSettings const&,
-                                                                  dchag::comm::Mesh const&);
+template AnyAggregator<double> make_linear<double, dchag::Fused>(std::size_t, std::size_t, ModelSettings const&,
+                                                                 dchag::comm::Mesh const&);
 } // namespace hyperspectral
