@@ -120,6 +120,7 @@ Evaluation make_evaluation(Dataset const& data, Options const& options) {
 Curve train(Model& model, std::string const& name, Dataset const& data, Evaluation const& evaluation,
             Options const& options, dchag::comm::Communicator const& communicator) {
   bool const speaks = communicator.rank() == 0;
+  std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   auto const folder = [&] { return dchag::CheckpointFolder(communicator, options.out / ("checkpoints_" + name)); };
   auto state = options.resume ? resume(model, name, folder(), options, communicator) : ProgressState();
   std::optional<CurveWriter> file;
@@ -130,7 +131,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     if (state.step == 0)
       std::filesystem::remove(path); // of an earlier run
     else
-      cut_curve(path, state.step);
+      cut_curve(path, state.step / between * between);
     file.emplace(
         path, std::vector<std::string>{"step", "train_loss", "test_loss", "learning_rate", "gradient_norm", "seconds"});
   });
@@ -141,7 +142,6 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   Curve curve;
   curve.model = name;
   Progress progress(name, options.steps, options.batch);
-  std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   std::vector<double> step_seconds;
   double test = model.evaluate(evaluation.batch, evaluation.visible);
   for (std::size_t step = state.step; step < options.steps && !curve.stopped; ++step) {
@@ -158,8 +158,9 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     ++state.summed;
     curve.stopped =
         dchag::comm::all_reduce(communicator, static_cast<int>(stop_requested), dchag::comm::Reduce::max) != 0;
-    bool const last = step + 1 == options.steps || curve.stopped;
-    bool const evaluate = last || (step + 1) % between == 0;
+    bool const regular = step + 1 == options.steps || (step + 1) % between == 0;
+    bool const evaluate =
+        regular || curve.stopped; // where it stopped is shown, but a run that goes on does not count it
     if (evaluate) {
       test = model.evaluate(evaluation.batch, evaluation.visible);
       curve.steps.push_back(static_cast<double>(step + 1));
@@ -172,7 +173,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
       });
     }
     if (speaks) progress.show(step + 1, state.loss_sum / static_cast<double>(state.summed), test, evaluate);
-    if (evaluate) state.summed = 0, state.loss_sum = 0;
+    if (regular) state.summed = 0, state.loss_sum = 0;
     state.step = step + 1;
     bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
     if (due || curve.stopped)

