@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/comm/parts.hpp>
+#include <dchag/core/workspace.hpp>
 #include <dchag/layers/parameter.hpp>
 
 namespace dchag::parallel {
