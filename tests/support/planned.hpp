@@ -130,7 +130,7 @@ inline void check_category(char const* name, std::size_t planned, std::size_t co
   CAPTURE(planned);
   CAPTURE(counted);
   if (100 * counted > total || 100 * planned > total)
-    CHECK(static_cast<double>(planned) == doctest::Approx(static_cast<double>(counted)).epsilon(0.02));
+    CHECK(static_cast<double>(planned) == doctest::Approx(static_cast<double>(counted)).epsilon(0.002));
 }
 
 /// The plan is that of the first rank, which holds most; `config` says the strategy, which `Aggregator` must be.
@@ -147,10 +147,11 @@ void check_plan(comm::Communicator const& world, plan::Config c) {
   CAPTURE(c.mesh.shard);
   CAPTURE(c.aggregation.level);
   CAPTURE(c.recompute);
+  CAPTURE(c.depth);
   auto const [counted, peak] = run_planned<Aggregator, Form>(world, c);
   if (world.rank() > 0) return;
   auto const planned = plan::memory(c);
-  std::size_t const total = counted.total();
+  std::size_t const total = counted.total() - counted.other; // Kokkos' own scratch
   check_category("parameters", planned.parameters, counted.parameters, total);
   check_category("gradients", planned.gradients, counted.gradients, total);
   check_category("optimizer", planned.optimizer, counted.optimizer, total);
@@ -158,11 +159,10 @@ void check_plan(comm::Communicator const& world, plan::Config c) {
   check_category("workspace", planned.workspace, counted.workspace, total);
   check_category("buffers", planned.buffers, counted.buffers, total);
   check_category("total", planned.total(), total, total);
-  CHECK(counted.other == 0);
   CHECK(planned.workspace == peak + scratch_alignment);
 }
 
-/// On every mesh of all ranks.
+/// On every mesh of all ranks; and with little behind the aggregation, so that its scratch is the peak.
 template <class Aggregator, class Form>
 void check_plans(plan::Config c) {
   comm::Communicator const world;
@@ -176,6 +176,11 @@ void check_plans(plan::Config c) {
                                     : parallel::Sharding::full;
       c.recompute = shape.shard > 1;
       check_plan<Aggregator, Form>(world, c);
+      auto small = c;
+      small.depth = small.decoder_depth = small.mlp_ratio = 1;
+      small.decoder_features = 8;
+      small.height = small.width = 8;
+      check_plan<Aggregator, Form>(world, small);
     }
 }
 

@@ -104,9 +104,9 @@ inline PassBytes model_workspace(Parts const& p) {
 /// What a rank holds in a steady training step of a `MaskedAutoencoder` with `parallel::DataParallel` and `AdamW`, on a
 /// host: predicted from sizes, nothing is allocated. Where ranks differ, of the rank that has most.
 ///
-/// Not in it: the images, which are the caller's; host vectors; what MPI holds; and while `DataParallel` is made, the
-/// whole model, which becomes shards unit by unit then. On a device all is the same but the workspace of the fused
-/// forms, which is bounded by a budget there, and host memory through which messages may go.
+/// Not in it: the images, which are the caller's; host vectors; what MPI and Kokkos hold of their own; and while
+/// `DataParallel` is made, the whole model, which becomes shards unit by unit then. On a device all is the same but the
+/// workspace of the fused forms, which is bounded by a budget there, and host memory through which messages may go.
 /// Throws: ShapeError, Error; see `checked`.
 inline Memory memory(Config const& config) {
   auto const parts = detail::parts_of(checked(config));
