@@ -14,7 +14,7 @@ set(sees_channels  core ops layers comm parallel)
 set(sees_parallel  core ops layers comm)
 set(sees_models    core ops layers comm channels parallel)
 set(sees_train     core layers comm)
-set(sees_plan      core)
+set(sees_plan      core ops parallel)
 set(rooms core ops layers comm channels parallel models train plan)
 
 #   headers from elsewhere                                                      the only home they have

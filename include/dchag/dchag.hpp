@@ -74,3 +74,6 @@
 #include <dchag/train/checkpoint_folder.hpp>
 #include <dchag/train/clipping.hpp>
 #include <dchag/train/schedule.hpp>
+
+// sizes -> what a step will hold
+#include <dchag/plan/memory.hpp>

@@ -11,7 +11,7 @@ struct MemoryByName {
   std::size_t parameters = 0;  ///< dchag::parameter::
   std::size_t gradients = 0;   ///< dchag::gradient::
   std::size_t optimizer = 0;   ///< dchag::train::
-  std::size_t activations = 0; ///< contexts, masks: whatever else begins with dchag::
+  std::size_t activations = 0; ///< contexts, masks: whatever else begins with dchag::, and what shared blocks keep
   std::size_t workspace = 0;   ///< dchag::core::workspace
   std::size_t buffers = 0;     ///< dchag::parallel::, dchag::comm::
   std::size_t other = 0;       ///< of tests, benchmarks and applications
@@ -29,6 +29,7 @@ private:
     if (begins("dchag::gradient::")) return &gradients;
     if (begins("dchag::train::")) return &optimizer;
     if (begins("dchag::core::workspace")) return &workspace;
+    if (begins("dchag::parallel::block_")) return &activations;
     if (begins("dchag::parallel::") || begins("dchag::comm::")) return &buffers;
     if (!begins("dchag::") || begins("dchag::test::") || begins("dchag::bench::")) return &other;
     return &activations;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/scratch_bytes.hpp>
 #include <dchag/core/tensor.hpp>
 
 #include <algorithm>
@@ -64,7 +65,7 @@ public:
 
 private:
   using Block = Kokkos::View<char*, typename ExecutionSpace::memory_space>;
-  static constexpr std::size_t alignment = 128;
+  static constexpr std::size_t alignment = scratch_alignment;
 
   Block new_block(std::size_t bytes) {
     return Block(Kokkos::view_alloc(m_exec, Kokkos::WithoutInitializing, "dchag::core::workspace"), bytes + alignment);
@@ -83,7 +84,7 @@ private:
   }
 
   void* take_bytes(std::size_t bytes) {
-    bytes = (bytes + alignment - 1) / alignment * alignment;
+    bytes = scratch_bytes(bytes);
     while (m_block < m_blocks.size()) {
       auto const& block = m_blocks[m_block];
       std::size_t const begin = offset_of_first(block) + m_used;

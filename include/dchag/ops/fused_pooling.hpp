@@ -16,10 +16,24 @@ inline constexpr bool takes_lanes = runs_on_host<ExecutionSpace> &&
                                     (std::is_same_v<Token, SameAsWeights> || std::is_same_v<Token, T>);
 } // namespace detail
 
-/// How a pooling of these sizes would be carried out on this instance.
+/// How a pooling of these sizes would be carried out on a host with so many workers, or on this instance.
+template <class T>
+PoolingPlan plan_fused_pooling(std::size_t workers, PoolingSizes const& sizes, PoolingChoice const& choice) {
+  return plan_pooling(sizes, choice, detail::host_tile<T>(sizes.pixels), detail::lanes<T>, workers);
+}
 template <class T, KokkosExecutionSpace ExecutionSpace>
 PoolingPlan plan_fused_pooling(ExecutionSpace const& exec, PoolingSizes const& sizes, PoolingChoice const& choice) {
-  return plan_pooling(sizes, choice, detail::host_tile<T>(sizes.pixels), detail::lanes<T>, detail::workers_of(exec));
+  return plan_fused_pooling<T>(detail::workers_of(exec), sizes, choice);
+}
+
+/// The most bytes of a workspace that the passes of a pooling of these sizes hold at a time on a host with so many
+/// workers, with tokens of T and without the image's gradient.
+template <Scalar T>
+PassBytes fused_pooling_workspace(std::size_t workers, PoolingSizes const& sizes, PoolingChoice const& choice) {
+  auto const plan = plan_fused_pooling<T>(workers, sizes, choice);
+  auto const lanes = detail::lane_sizes(sizes, workers);
+  return plan.values == Values::pixels ? detail::lane_pixels_bytes<T>(lanes, plan.tile)
+                                       : detail::lane_tokens_bytes<T>(lanes, plan.tile);
 }
 
 /// One absorbed query attends to the tokens of each position, which are made from their patches where they are used and

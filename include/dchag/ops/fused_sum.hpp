@@ -44,6 +44,14 @@ void fused_sum_forward(Workspace<ExecutionSpace>& workspace, Source const& patch
     detail::sum_by_products_forward(workspace, patches, embedding, w, beta, members, y);
 }
 
+/// The most bytes of a workspace that the passes of such a sum hold at a time on a host with so many workers, without
+/// the image's gradient.
+template <Scalar T>
+PassBytes fused_sum_workspace(std::size_t workers, std::size_t positions, std::size_t tokens, std::size_t pixels,
+                              std::size_t width) {
+  return detail::sum_on_host_bytes<T>(positions, tokens, pixels, width, workers);
+}
+
 /// Gradient: with T[i] = sum over n of d_y[n] patch(i, n)^T and g = sum over n of d_y[n], v = w[members[i]]
 ///
 ///     d_E[k] += v T[i]    d_bias[k], d_embedding[k] += v g    d_w[members[i]] += <E[k], T[i]> + (bias[k] +

@@ -8,33 +8,14 @@
 
 #include <dchag/core/workspace.hpp>
 #include <dchag/ops/detail/host_tasks.hpp>
-#include <dchag/ops/detail/lanes.hpp>
 #include <dchag/ops/detail/patch_tiles.hpp>
+#include <dchag/ops/detail/pooling_lanes_scratch.hpp>
 #include <dchag/ops/patches.hpp>
-#include <dchag/ops/pooling_plan.hpp>
 #include <dchag/ops/pooling_weights.hpp>
 
 #include <limits>
 
 namespace dchag::ops::detail {
-
-/// Where patches are large, their embeddings stream through the caches, and pay if more is done with each of them.
-inline bool has_large_patches(std::size_t pixels) {
-  return pixels >= 128;
-}
-
-/// The features of which tokens are made at a time: the wider, the less often a tile's patches and weights stream
-/// through the caches, but enough strips for the workers. A multiple of the rows of both products. Measured.
-inline std::size_t host_strip(std::size_t D, std::size_t workers) {
-  constexpr std::size_t rows = 24;
-  return std::min(D, std::clamp<std::size_t>(D / (4 * workers) / rows, 1, 4) * rows);
-}
-
-/// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache. Measured.
-template <class T>
-std::size_t host_tile(std::size_t pixels) {
-  return (has_large_patches(pixels) ? 16 : 8) * lanes<T>;
-}
 
 /// Sizes, inputs, and the keys folded into the pixels: the logit of token c at position n for head h is
 /// keys[c, h] . patch(c, n) + key_offsets[c, h]. Copied into tasks.
@@ -57,6 +38,7 @@ struct LanePooling {
         strip(host_strip(D, workers_of(exec))) {}
 
   std::size_t blocks() const { return (N + W - 1) / W; }
+  LaneSizes sizes() const { return {N, C, s, D, h, strip, workers_of(exec)}; }
   /// Positions of a tile that begins at block `block`.
   std::size_t positions(std::size_t block, std::size_t count) const { return std::min(N - block * W, count * W); }
   std::size_t channel(std::size_t token) const { return weights.patch_embedding.channels(token); }
@@ -65,9 +47,10 @@ struct LanePooling {
   /// Folds the absorbed query into the patch embeddings: 2 C h s D operations.
   template <class Frame>
   void fold_keys(Frame& frame) {
-    keys = frame.template take<T, 1>({C * h * s}).data();
-    key_offsets = frame.template take<T, 1>({C * h}).data();
-    offsets = frame.template take<T, 1>({C * D}).data();
+    auto const numbers = key_scratch(sizes());
+    keys = frame.template take<T, 1>({numbers[0]}).data();
+    key_offsets = frame.template take<T, 1>({numbers[1]}).data();
+    offsets = frame.template take<T, 1>({numbers[2]}).data();
     for_each_task(exec, "dchag::ops::fold_keys", C, [self = *this](std::size_t c, std::size_t) { self.fold_key(c); });
   }
 

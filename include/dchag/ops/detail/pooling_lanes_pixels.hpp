@@ -16,12 +16,6 @@
 
 namespace dchag::ops::detail {
 
-/// How many tokens are folded at a time: enough columns for the products, few enough for the caches.
-inline std::size_t folded_chunk(std::size_t C, std::size_t s) {
-  constexpr std::size_t columns = 512;
-  return std::clamp<std::size_t>(columns / (s + 1), std::min<std::size_t>(C, 4), C);
-}
-
 /// E' (tokens (s + 1), D) of tokens [begin, end).
 template <class Problem, class T>
 void stack_embeddings(Problem const& problem, std::size_t begin, std::size_t end, T* stacked) {
@@ -72,13 +66,14 @@ void lane_softmax_statistics(Workspace<ExecutionSpace>& workspace,
                              LanePooling<ExecutionSpace, T, Source> const& problem,
                              Pooled<ExecutionSpace, T> const& pooled) {
   constexpr std::size_t W = lanes<T>;
-  constexpr std::size_t group = 4, chunk = 16; // blocks of positions, tokens
+  constexpr std::size_t group = statistics_group, chunk = statistics_chunk;
   auto frame = workspace.frame();
   std::size_t const tasks = (problem.blocks() + group - 1) / group;
   std::size_t const workers = std::min(tasks, workers_of(problem.exec));
-  auto const all_pixels = frame.template take<T, 2>({workers, group * chunk * problem.s * W});
-  auto const all_logits = frame.template take<T, 2>({workers, group * chunk * problem.h * W});
-  auto const statistics = frame.template take<T, 3>({workers, 2, group * problem.h * W});
+  auto const numbers = statistics_scratch<T>(problem.sizes());
+  auto const all_pixels = frame.template take<T, 2>({workers, numbers[0]});
+  auto const all_logits = frame.template take<T, 2>({workers, numbers[1]});
+  auto const statistics = frame.template take<T, 3>({workers, 2, numbers[2] / 2});
   for_each_task(problem.exec, "dchag::ops::softmax_statistics", tasks, [=](std::size_t task, std::size_t worker) {
     auto const& p = problem;
     std::size_t const first = task * group;
@@ -117,23 +112,24 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
                          LanePooling<ExecutionSpace, T, Source> const& problem,
                          Tensor<ExecutionSpace, T, 2> const& folded, Pooled<ExecutionSpace, T> const& pooled) {
   constexpr std::size_t W = lanes<T>;
-  constexpr std::size_t group = 4; // blocks that a product takes together
+  constexpr std::size_t group = pixels_group;
   lane_softmax_statistics(workspace, problem, pooled);
   auto frame = workspace.frame();
-  std::size_t const C = problem.C, s = problem.s, D = problem.D, h = problem.h;
+  std::size_t const C = problem.C, s = problem.s, D = problem.D;
   std::size_t const chunk = folded_chunk(C, s);
-  std::size_t const blocks = std::min(std::max(tile / W, group), problem.blocks());
-  std::size_t const tasks = (problem.blocks() + blocks - 1) / blocks;
-  std::size_t const workers = std::min(tasks, workers_of(problem.exec));
+  LaneTasks const work(problem.blocks(), pixels_blocks<T>(tile), workers_of(problem.exec));
+  std::size_t const blocks = work.blocks, tasks = work.tasks;
+  auto const shared = lane_pixels_shared_scratch<T>(problem.sizes());
+  auto const own = lane_pixels_scratch<T>(problem.sizes(), work);
   auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
   bool const make = folded.data() == nullptr;
-  T* const stacked = make ? take(chunk * (s + 1) * D) : nullptr;
-  T* const made = make ? take(chunk * (s + 1) * D) : nullptr;
-  T* const output = take(problem.blocks() * D * W); // (blocks, D, W)
-  auto const scratch = [&](std::size_t numbers) { return frame.template take<T, 2>({workers, numbers * W}); };
-  auto const all_pixels = scratch(blocks * chunk * (s + 1));
-  auto const all_weights = scratch(blocks * chunk * h);
-  auto const all_scaled = scratch(group * chunk * (s + 1));
+  T* const stacked = make ? take(shared[0]) : nullptr;
+  T* const made = make ? take(shared[1]) : nullptr;
+  T* const output = take(shared[2]); // (blocks, D, W)
+  auto const scratch = [&](std::size_t numbers) { return frame.template take<T, 2>({work.workers, numbers}); };
+  auto const all_pixels = scratch(own[0]);
+  auto const all_weights = scratch(own[1]);
+  auto const all_scaled = scratch(own[2]);
   for (std::size_t begin = 0; begin < C; begin += chunk) {
     std::size_t const end = std::min(C, begin + chunk);
     std::size_t const columns = (end - begin) * (s + 1);
@@ -173,7 +169,7 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>
 class LanePixelsBackward {
   static constexpr std::size_t W = lanes<T>;
-  static constexpr std::size_t group = 4;
+  static constexpr std::size_t group = pixels_group;
 
 public:
   template <class Frame>
@@ -182,23 +178,15 @@ public:
                      Tensor<ExecutionSpace, T, 2> const& delta, PoolingWeights<ExecutionSpace, T> const& d_weights,
                      DSource const& d_patches)
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
-        m_chunk(folded_chunk(p.C, p.s)), m_blocks(std::min(std::max(tile / W, group), p.blocks())),
+        m_chunk(folded_chunk(p.C, p.s)), m_blocks(std::min(pixels_blocks<T>(tile), p.blocks())),
         m_workers(std::min(workers_of(p.exec), p.h)) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
-    std::size_t const columns = m_chunk * (p.s + 1);
-    m_stacked = take(columns * p.D);
-    m_values = take(columns * p.D);
-    m_d_values = take(columns * p.D);
-    m_d_output = take(p.blocks() * p.D * W);
-    m_pixels = take(m_blocks * columns * W);
-    m_weights = take(m_blocks * m_chunk * p.h * W);
-    m_scaled = take(m_workers * group * columns * W);
-    m_products = take(m_workers * group * (p.s + 1) * W);
+    auto const numbers = lane_pixels_gradient_scratch<T>(p.sizes(), m_blocks, m_workers);
+    T** const arrays[] = {&m_stacked, &m_values,   &m_d_values, &m_d_output,      &m_pixels,    &m_weights,
+                          &m_scaled,  &m_products, &m_d_keys,   &m_d_key_offsets, &m_key_lanes, &m_query_scratch};
+    static_assert(std::size(arrays) == numbers.size());
+    for (std::size_t i = 0; i < numbers.size(); ++i) *arrays[i] = take(numbers[i]);
     if constexpr (is_wanted<DSource>) m_d_pixels = take(m_workers * m_blocks * m_chunk * p.s * W);
-    m_d_keys = take(p.C * p.h * p.s);
-    m_d_key_offsets = take(p.C * p.h);
-    m_key_lanes = take(m_workers * (p.s + 1) * W);
-    m_query_scratch = take(p.D * p.h + p.C * p.h * p.s);
   }
 
   void run() {

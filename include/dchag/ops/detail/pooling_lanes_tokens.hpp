@@ -13,7 +13,7 @@ namespace dchag::ops::detail {
 /// The part of a tile's work that one task does on features [begin, begin + size), with its scratch.
 template <class T>
 struct FeatureStrip {
-  static constexpr std::size_t channels = 8; // tokens at a time
+  static constexpr std::size_t channels = strip_channels;
 
   std::size_t begin, size;
   T* tokens = nullptr;    // (count, size, channels, W)
@@ -62,17 +62,16 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
   using Strip = FeatureStrip<T>;
   constexpr std::size_t W = lanes<T>;
   auto frame = workspace.frame();
-  std::size_t const C = problem.C, s = problem.s, D = problem.D, h = problem.h;
-  std::size_t const blocks = std::min(tile / W, problem.blocks());
-  std::size_t const tasks = (problem.blocks() + blocks - 1) / blocks;
-  std::size_t const workers = std::min(tasks, workers_of(problem.exec));
-  auto const scratch = [&](std::size_t numbers) { return frame.template take<T, 2>({workers, numbers * W}); };
-  auto const all_pixels = scratch(blocks * C * s);
-  auto const all_weights = scratch(blocks * C * h);
-  auto const all_tokens = scratch(blocks * problem.strip * Strip::channels);
-  auto const all_sums = scratch(blocks * problem.strip * h);
-  auto const all_outputs = scratch(blocks * D);
-  for_each_task(problem.exec, "dchag::ops::fused_pooling", tasks, [=](std::size_t task, std::size_t worker) {
+  LaneTasks const work(problem.blocks(), tile / W, workers_of(problem.exec));
+  std::size_t const blocks = work.blocks;
+  auto const numbers = lane_tokens_scratch<T>(problem.sizes(), work);
+  auto const scratch = [&](std::size_t i) { return frame.template take<T, 2>({work.workers, numbers[i]}); };
+  auto const all_pixels = scratch(0);
+  auto const all_weights = scratch(1);
+  auto const all_tokens = scratch(2);
+  auto const all_sums = scratch(3);
+  auto const all_outputs = scratch(4);
+  for_each_task(problem.exec, "dchag::ops::fused_pooling", work.tasks, [=](std::size_t task, std::size_t worker) {
     auto const& p = problem;
     std::size_t const first = task * blocks;
     std::size_t const count = std::min(blocks, p.blocks() - first);
@@ -117,20 +116,12 @@ public:
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
         m_blocks(std::min(tile / W, p.blocks())), m_workers(std::min(workers_of(p.exec), strips_of(p))) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
-    std::size_t const B = m_blocks;
-    m_pixels = take(B * p.C * p.s * W);
-    m_rows = take(B * p.C * p.s * W);
-    m_weights = take(B * p.C * p.h * W);
-    m_d_output = take(B * p.D * W);
-    m_d_weights = take(m_workers * B * p.C * p.h * W);
-    m_tokens = take(m_workers * B * p.strip * Strip::channels * W);
-    m_sums = take(m_workers * B * p.strip * p.h * W);
-    m_gradients = take(m_workers * B * p.strip * p.h * W);
-    if constexpr (is_wanted<DSource>) m_d_pixels = take(m_workers * B * p.C * p.s * W);
-    m_d_keys = take(p.C * p.h * p.s);
-    m_d_key_offsets = take(p.C * p.h);
-    m_d_value = take(p.D * p.D);
-    m_d_query = take(p.D * p.h + p.C * p.h * p.s);
+    auto const numbers = lane_tokens_gradient_scratch<T>(p.sizes(), m_blocks, m_workers);
+    T** const arrays[] = {&m_pixels, &m_rows,      &m_weights, &m_d_output,      &m_d_weights, &m_tokens,
+                          &m_sums,   &m_gradients, &m_d_keys,  &m_d_key_offsets, &m_d_value,   &m_d_query};
+    static_assert(std::size(arrays) == numbers.size());
+    for (std::size_t i = 0; i < numbers.size(); ++i) *arrays[i] = take(numbers[i]);
+    if constexpr (is_wanted<DSource>) m_d_pixels = take(m_workers * m_blocks * p.C * p.s * W);
   }
 
   void run() {

@@ -54,6 +54,12 @@ private:
   }
 };
 
+/// What each worker takes, in numbers: patches, sums.
+template <class T>
+std::array<std::size_t, 2> sum_scratch(ForwardTiles<T> const& tiles, std::size_t s) {
+  return {tiles.positions * tiles.channels * s, tiles.positions * tiles.parts.features};
+}
+
 /// out[n, j] = in (block of positions, j, lanes).
 template <class T>
 void store_lanes(std::size_t positions, std::size_t features, T const* in, T* out, std::size_t row) {
@@ -85,8 +91,9 @@ void sum_on_host_forward(Workspace<ExecutionSpace>& workspace, Source const& pat
   if (C == 0) return fill_with_offsets(workspace.exec(), offsets, y);
 
   ForwardTiles<T> const tiles(N, C, s, D, workers);
-  auto const tile_numbers = frame.template take<T, 2>({workers, tiles.positions * tiles.channels * s});
-  auto const sum_numbers = frame.template take<T, 2>({workers, tiles.positions * tiles.parts.features});
+  auto const numbers = sum_scratch(tiles, s);
+  auto const tile_numbers = frame.template take<T, 2>({workers, numbers[0]});
+  auto const sum_numbers = frame.template take<T, 2>({workers, numbers[1]});
   auto const& channels = embedding.channels;
   auto const task = [=](std::size_t index, std::size_t worker) {
     std::size_t const position = index / tiles.parts.parts * tiles.positions;
@@ -175,6 +182,31 @@ struct BackwardTiles {
         positions(std::min(N, std::clamp<std::size_t>(numbers / (channels * s), 64, 512))), parts(D, groups, workers) {}
 };
 
+/// What each worker takes, in numbers: patches, products.
+template <class T>
+std::array<std::size_t, 2> sum_gradient_scratch(BackwardTiles<T> const& tiles, std::size_t s) {
+  return {tiles.positions * tiles.channels * s, tiles.parts.features * tiles.channels * s};
+}
+// Rows one cache line longer than they need be: as powers of two they would all lie in the same sets of a cache.
+template <class T>
+constexpr std::size_t row_of_columns(std::size_t N) {
+  return N + 64 / sizeof(T);
+}
+
+/// The most bytes that both passes take without the image's gradient.
+template <class T>
+PassBytes sum_on_host_bytes(std::size_t N, std::size_t C, std::size_t s, std::size_t D, std::size_t workers) {
+  ForwardTiles<T> const forward(N, C, s, D, workers);
+  BackwardTiles<T> const backward(N, C, s, D, workers);
+  std::size_t const totals = scratch_bytes(D * sizeof(double));
+  std::size_t const partial_totals = scratch_bytes(ceil_div(N, rows_of_partial_total) * D * sizeof(double));
+  std::size_t const gradients = scratch_bytes(C * backward.parts.parts * sizeof(double)) +
+                                scratch_bytes(D * row_of_columns<T>(N) * sizeof(T)) +
+                                scratch_bytes<T>(sum_gradient_scratch(backward, s), workers);
+  return {scratch_bytes(D * sizeof(T)) + scratch_bytes<T>(sum_scratch(forward, s), workers),
+          totals + std::max(partial_totals, gradients)};
+}
+
 /// d_patches(i, n, k) = w[members[i]] (E^T d_y[n])[k].
 template <class ExecutionSpace, class T, class W, class Index, class DSource>
 void image_gradient_on_host(Workspace<ExecutionSpace>& workspace, PatchEmbedding<ExecutionSpace, T> const& embedding,
@@ -219,11 +251,11 @@ void sum_on_host_backward(Workspace<ExecutionSpace>& workspace, Source const& pa
 
   BackwardTiles<T> const tiles(N, C, s, D, workers);
   auto const partial = frame.template take<double, 2>({C, tiles.parts.parts});
-  // Rows one cache line longer than they need be: as powers of two they would all lie in the same sets of a cache.
-  std::size_t const row = N + 64 / sizeof(T);
+  std::size_t const row = row_of_columns<T>(N);
   auto const d_y_columns = frame.template take<T, 2>({D, row});
-  auto const tile_numbers = frame.template take<T, 2>({workers, tiles.positions * tiles.channels * s});
-  auto const product_numbers = frame.template take<T, 2>({workers, tiles.parts.features * tiles.channels * s});
+  auto const numbers = sum_gradient_scratch(tiles, s);
+  auto const tile_numbers = frame.template take<T, 2>({workers, numbers[0]});
+  auto const product_numbers = frame.template take<T, 2>({workers, numbers[1]});
   transpose(exec, d_y, d_y_columns.data(), row);
   auto const task = [=](std::size_t index, std::size_t worker) {
     std::size_t const part = index % tiles.parts.parts;
