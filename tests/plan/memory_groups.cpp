@@ -53,3 +53,8 @@ TEST_CASE("D-CHAG -L, materialized, holds what was planned") {
   check_plans<Groups<Tree<Linear>, CrossAttention, Materialized>, Replicated>(
       groups_of(plan::Form::materialized, plan::Layer::linear, 0));
 }
+
+TEST_CASE("D-CHAG -L, fused, and shared heads holds what was planned") {
+  check_plans<Groups<Tree<Linear>, HeadShared, Fused>, TensorParallel>(
+      groups_of(plan::Form::fused, plan::Layer::linear, 0, plan::Final::head_shared));
+}

@@ -162,7 +162,8 @@ void check_plan(comm::Communicator const& world, plan::Config c) {
   CHECK(planned.workspace == peak + scratch_alignment);
 }
 
-/// On every mesh of all ranks; and with little behind the aggregation, so that its scratch is the peak.
+/// On every mesh of all ranks, with sizes of which one after the other makes the largest scratch: the aggregation, the
+/// encoder.
 template <class Aggregator, class Form>
 void check_plans(plan::Config c) {
   comm::Communicator const world;
@@ -177,10 +178,16 @@ void check_plans(plan::Config c) {
       c.recompute = shape.shard > 1;
       check_plan<Aggregator, Form>(world, c);
       auto small = c;
-      small.depth = small.decoder_depth = small.mlp_ratio = 1;
+      small.depth = 0;
+      small.decoder_depth = small.mlp_ratio = 1;
       small.decoder_features = 8;
       small.height = small.width = 8;
       check_plan<Aggregator, Form>(world, small);
+      auto deep = c;
+      deep.channels = 8;
+      deep.height = 32;
+      deep.mask_ratio = 0.25;
+      check_plan<Aggregator, Form>(world, deep);
     }
 }
 
