@@ -42,7 +42,8 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
   if (dchag::comm::all_reduce(communicator, asks, dchag::comm::Reduce::max) != 0) return 0;
   dchag::comm::require_same(communicator, "hyperspectral_mae", settings(options));
   if (options.mesh.ranks() == 0) options.mesh = {communicator.size(), 1, 1};
-  dchag::comm::Mesh const mesh(communicator, options.mesh);
+  auto const mesh =
+      dchag::comm::collectively(communicator, [&] { return dchag::comm::Mesh(communicator, options.mesh); });
   catch_signals();
 
   // Every rank reads the same files: what fails on one fails on all.
