@@ -8,6 +8,7 @@
 #include <support/aggregation.hpp>
 #include <support/allocations.hpp>
 #include <support/pmpi.hpp>
+#include <support/sentence.hpp>
 #include <support/spaces.hpp>
 
 namespace dchag::test {
@@ -42,7 +43,7 @@ bool starts_as(Distributed& distributed, One& one) {
 /// image and of its parameters, as far as a rank holds them. Both models get the same random values.
 template <class Distributed, class One, class T = typename Distributed::value_type>
 void check_equals_one(Distributed& distributed, One& one, std::array<std::size_t, 4> const& extents,
-                      Choice const& choice = {}, double in_float = 1e-5) {
+                      Choice const& choice = {}) {
   using Space = typename Distributed::execution_space;
   Space const exec;
   Workspace<Space> workspace(exec);
@@ -55,7 +56,7 @@ void check_equals_one(Distributed& distributed, One& one, std::array<std::size_t
   parallel::sum_partial_gradients(workspace, world, distributed);
   found.d_weights = gradients_of(distributed);
   auto const expected = step_of(workspace, one, image, choice);
-  double const rounding = tolerance<T>(in_float, 1e-12);
+  double const rounding = tolerance<T>(1e-5, 1e-12);
   CHECK(relative_error(found.y, expected.y) < rounding);
   CHECK(relative_error(found.d_image, of_planes(expected.d_image, extents[0], extents[1], planes)) < rounding);
   CHECK(worst_error(found.d_weights, part_of(expected.d_weights, distributed)) < rounding);
@@ -98,17 +99,6 @@ StepTraffic traffic_of(Distributed& distributed, std::size_t positions, std::arr
   step();
   CHECK(allocations.number() == 0);
   return traffic;
-}
-
-/// What a call threw on this rank.
-template <class F>
-std::string sentence_of(F const& f) {
-  try {
-    f();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "";
 }
 
 /// On how many ranks this holds.

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <support/made_folder.hpp>
 #include <vector>
 
 namespace dchag::test {
@@ -17,10 +18,7 @@ class TemporaryFolder {
 public:
   explicit TemporaryFolder(comm::Communicator const& world) : m_world(world) {
     std::string made;
-    if (world.rank() == 0) {
-      made = (std::filesystem::temp_directory_path() / "dchag_test_XXXXXX").string();
-      if (mkdtemp(made.data()) == nullptr) throw Error("TemporaryFolder: cannot make " + made);
-    }
+    if (world.rank() == 0) made = make_folder("dchag_test_").string();
     m_path = comm::broadcast_text(world, made, 0);
   }
   TemporaryFolder(TemporaryFolder const&) = delete;

@@ -4,6 +4,7 @@
 #include <dchag/train/checkpoint.hpp>
 
 #include <support/partitioned_model.hpp>
+#include <support/sentence.hpp>
 #include <support/spaces.hpp>
 #include <support/temporary_folder.hpp>
 
@@ -14,16 +15,6 @@ using comm::Communicator;
 namespace {
 
 using Host = Kokkos::DefaultHostExecutionSpace;
-
-template <class F>
-std::string sentence_of(F const& f) {
-  try {
-    f();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "";
-}
 
 /// A model with an optimizer that made some steps; a parameter bound to nothing is left out of the optimizer.
 template <class Space, class T>

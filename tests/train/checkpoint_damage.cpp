@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <support/partitioned_model.hpp>
+#include <support/sentence.hpp>
 #include <support/spaces.hpp>
 #include <support/temporary_folder.hpp>
 #include <support/toy_model.hpp>
@@ -17,16 +18,6 @@ using comm::Communicator;
 namespace {
 
 using Host = Kokkos::DefaultHostExecutionSpace;
-
-template <class F>
-std::string sentence_of(F const& f) {
-  try {
-    f();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "";
-}
 
 /// The sentence without what tells whose it is.
 std::string without_rank(std::string const& sentence) {

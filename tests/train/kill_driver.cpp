@@ -12,6 +12,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <support/made_folder.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -152,9 +153,8 @@ Outcome run(std::vector<std::string> command, std::filesystem::path const& folde
 
 int main(int argc, char** argv) {
   std::vector<std::string> const command(argv + 1, argv + argc);
-  auto made = (std::filesystem::temp_directory_path() / "dchag_kill_XXXXXX").string();
-  if (command.empty() || mkdtemp(made.data()) == nullptr) return 2;
-  std::filesystem::path const folder = made;
+  if (command.empty()) return 2;
+  auto const folder = dchag::test::make_folder("dchag_kill_");
   int code = 0;
   try {
     char const* const wanted = std::getenv("DCHAG_KILLS");

@@ -6,19 +6,12 @@
 
 #include <doctest/doctest.h>
 
+#include <support/sentence.hpp>
+
 using namespace dchag;
+using test::sentence_of;
 
 namespace {
-
-template <class F>
-std::string sentence_of(F const& f) {
-  try {
-    f();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "";
-}
 
 SafetensorsHeader parse(std::string const& json, std::size_t data_bytes) {
   return parse_safetensors_header("f", json, 8 + json.size() + data_bytes);

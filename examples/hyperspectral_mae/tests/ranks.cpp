@@ -37,7 +37,9 @@ std::vector<double> losses(std::string const& name, ModelSettings const& setting
   std::vector<float> batch(samples * settings.channels * settings.crop.pixels());
   std::vector<double> curve;
   for (std::size_t step = 0; step < steps; ++step) {
-    data.batch(Split::train, {settings.seed, step}, settings.crop, true, batch);
+    // Of made-up scenes, which never end, a few come again and again: 200 steps learn nothing of all.
+    std::size_t const draw = data.is_endless() ? step % 2 : step;
+    data.batch(Split::train, {settings.seed, draw}, settings.crop, true, batch);
     curve.push_back(model->train(batch, step, 1e-3).loss);
   }
   return curve;
@@ -67,8 +69,7 @@ void compare(Precision precision, double tolerance) {
     worst = dchag::comm::all_reduce(world, worst, dchag::comm::Reduce::max);
     MESSAGE(name, " on P = ", world.size(), ": losses differ by ", worst, ", from ", one.front(), " to ", one.back());
     CHECK(worst <= tolerance);
-    if (data.is_endless()) continue; // of so few scenes nothing is learned yet
-    CHECK(one.back() < 0.9 * one.front());
+    CHECK(one.back() < 0.9 * one.front()); // it did learn
   }
 }
 

@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/core/error.hpp>
+
+#include <string>
+
+namespace dchag::test {
+
+/// What a call threw on this rank.
+template <class F>
+std::string sentence_of(F const& f) {
+  try {
+    f();
+  } catch (Error const& error) {
+    return error.what();
+  }
+  return "";
+}
+
+} // namespace dchag::test
