@@ -32,6 +32,18 @@ KOKKOS_INLINE_FUNCTION void dropout_factors(DropoutMask const& mask, std::size_t
   for (std::size_t k = 0; k < dropout_group; ++k)
     factor[k] = static_cast<double>(bits[k]) < mask.rate * 4294967296.0 ? T(0) : static_cast<T>(1 / (1 - mask.rate));
 }
+/// Calls f(n, j, factor) for every number of an N x D matrix.
+template <class T, class ExecutionSpace, class F>
+void for_each_dropped(ExecutionSpace const& exec, char const* label, DropoutMask const& mask, std::size_t N,
+                      std::size_t D, F const& f) {
+  for_each_element(
+      exec, label, N, (D + dropout_group - 1) / dropout_group, KOKKOS_LAMBDA(std::size_t n, std::size_t group) {
+        T factor[dropout_group];
+        dropout_factors(mask, n, group, factor);
+        for (std::size_t k = 0; k < dropout_group && group * dropout_group + k < D; ++k)
+          f(n, group * dropout_group + k, factor[k]);
+      });
+}
 } // namespace detail
 
 /// y = x + dropout(branch); y may be x or branch.
@@ -43,18 +55,9 @@ void add_dropped(ExecutionSpace const& exec, DropoutMask const& mask, X const& x
   using T = typename Y::value_type;
   require_shape("add_dropped", "branch", branch, extents_of(x));
   require_shape("add_dropped", "y", y, extents_of(x));
-  constexpr std::size_t width = detail::dropout_group;
-  std::size_t const D = x.extent(1);
-  for_each_element(
-      exec, "dchag::ops::add_dropped", x.extent(0), (D + width - 1) / width,
-      KOKKOS_LAMBDA(std::size_t n, std::size_t group) {
-        T factor[detail::dropout_group];
-        detail::dropout_factors(mask, n, group, factor);
-        for (std::size_t k = 0; k < detail::dropout_group && group * detail::dropout_group + k < D; ++k) {
-          std::size_t const j = group * detail::dropout_group + k;
-          y(n, j) = x(n, j) + factor[k] * branch(n, j);
-        }
-      });
+  detail::for_each_dropped<T>(
+      exec, "dchag::ops::add_dropped", mask, x.extent(0), x.extent(1),
+      KOKKOS_LAMBDA(std::size_t n, std::size_t j, T factor) { y(n, j) = x(n, j) + factor * branch(n, j); });
 }
 
 /// d_branch = dropout(d_y); it may be d_y.
@@ -64,18 +67,9 @@ template <KokkosExecutionSpace ExecutionSpace, TensorView<2> DY, TensorView<2> D
 void add_dropped_backward(ExecutionSpace const& exec, DropoutMask const& mask, DY const& d_y, DBranch const& d_branch) {
   using T = typename DBranch::value_type;
   require_shape("add_dropped_backward", "d_branch", d_branch, extents_of(d_y));
-  constexpr std::size_t width = detail::dropout_group;
-  std::size_t const D = d_y.extent(1);
-  for_each_element(
-      exec, "dchag::ops::add_dropped_backward", d_y.extent(0), (D + width - 1) / width,
-      KOKKOS_LAMBDA(std::size_t n, std::size_t group) {
-        T factor[detail::dropout_group];
-        detail::dropout_factors(mask, n, group, factor);
-        for (std::size_t k = 0; k < detail::dropout_group && group * detail::dropout_group + k < D; ++k) {
-          std::size_t const j = group * detail::dropout_group + k;
-          d_branch(n, j) = factor[k] * d_y(n, j);
-        }
-      });
+  detail::for_each_dropped<T>(
+      exec, "dchag::ops::add_dropped_backward", mask, d_y.extent(0), d_y.extent(1),
+      KOKKOS_LAMBDA(std::size_t n, std::size_t j, T factor) { d_branch(n, j) = factor * d_y(n, j); });
 }
 
 } // namespace dchag::ops

@@ -8,20 +8,26 @@
 
 namespace dchag::parallel {
 
-/// Ranks share the heads and the hidden features of each block; norms and residuals are repeated on every rank.
-///
-/// Collective, in each block: forward two all-reduces of N D numbers, backward two. One rank sends nothing.
-/// Source: Shoeybi et al. 2019 (Megatron-LM).
-struct TensorParallel {
-  static constexpr bool cuts_rows = false;
-
-  /// Keeps a reference to the communicator.
-  explicit TensorParallel(comm::Communicator const& tensor) : m_tensor(&tensor) {}
-  explicit TensorParallel(comm::Communicator const&&) = delete;
+namespace detail {
+/// Keeps a reference to the communicator of the ranks that share a layer.
+class SharedByRanks {
+public:
+  explicit SharedByRanks(comm::Communicator const& tensor) : m_tensor(&tensor) {}
+  explicit SharedByRanks(comm::Communicator const&&) = delete;
   comm::Communicator const& communicator() const { return *m_tensor; }
 
 private:
   comm::Communicator const* m_tensor;
+};
+} // namespace detail
+
+/// Ranks share the heads and the hidden features of each block; norms and residuals are repeated on every rank.
+///
+/// Collective, in each block: forward two all-reduces of N D numbers, backward two. One rank sends nothing.
+/// Source: Shoeybi et al. 2019 (Megatron-LM).
+struct TensorParallel : detail::SharedByRanks {
+  using SharedByRanks::SharedByRanks;
+  static constexpr bool cuts_rows = false;
 };
 
 /// As `TensorParallel`, but norms, residuals and what they keep are shared too: each rank has its part of the N rows
@@ -31,16 +37,9 @@ private:
 /// two all-reduces do; backward four all-gathers, since the gathered rows are not kept, and two reduce-scatters. The
 /// gradients of norms, position table and output biases are then partial: `sum_partial_gradients`.
 /// Source: Korthikanti et al. 2022, section 4.2.
-struct SequenceParallel {
+struct SequenceParallel : detail::SharedByRanks {
+  using SharedByRanks::SharedByRanks;
   static constexpr bool cuts_rows = true;
-
-  /// Keeps a reference to the communicator.
-  explicit SequenceParallel(comm::Communicator const& tensor) : m_tensor(&tensor) {}
-  explicit SequenceParallel(comm::Communicator const&&) = delete;
-  comm::Communicator const& communicator() const { return *m_tensor; }
-
-private:
-  comm::Communicator const* m_tensor;
 };
 
 template <class Form>
