@@ -37,7 +37,7 @@ inline double given(std::size_t numbers) {
 }
 
 inline ops::PoolingSizes pooling_sizes(Sizes const& sizes, std::size_t tokens) {
-  return {sizes.rows(), tokens, sizes.pixels(), sizes.width, sizes.heads};
+  return {sizes.rows(), tokens, sizes.pixels(), sizes.width, sizes.heads, sizes.width};
 }
 
 /// Tokenizer and tree over so many channels.
@@ -88,7 +88,7 @@ struct Exact {
 /// The same function: every rank tokenizes its own channels, gathers those of all, and aggregates all.
 struct Tokens {
   using Policy = Tree<CrossAttention>;
-  using Aggregator = DistributedTokenization<Exec, T, Policy>;
+  using Aggregator = DistributedTokenization<Exec, T, Policy, Materialized>;
 
   Aggregator make(Sizes const& sizes) const { return Aggregator(Exec(), ranks(), aggregator_config(sizes)); }
   Cost cost(Sizes const& sizes) const {

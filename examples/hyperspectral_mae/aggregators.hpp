@@ -35,9 +35,9 @@ inline dchag::AggregatorConfig flat_config(ModelSettings const& settings) {
 // Each is compiled in a file of its own: they take most of the build's time.
 template <class T, class Form>
 AnyAggregator<T> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
-template <class T>
+template <class T, class Form>
 AnyAggregator<T> make_tensor_parallel(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
-template <class T>
+template <class T, class Form>
 AnyAggregator<T> make_distributed_tokens(ModelSettings const& settings, dchag::comm::Mesh const& mesh);
 template <class T, class Form>
 AnyAggregator<T> make_cross_attention(std::size_t fan_out, std::size_t groups, ModelSettings const& settings,

@@ -43,9 +43,9 @@ AnyAggregator<T> make_aggregator(ModelName const& name, ModelSettings const& set
   case ModelName::flat:
     return make_flat<T, Form>(settings, mesh);
   case ModelName::tensor:
-    return make_tensor_parallel<T>(settings, mesh);
+    return make_tensor_parallel<T, Form>(settings, mesh);
   case ModelName::tokens:
-    return make_distributed_tokens<T>(settings, mesh);
+    return make_distributed_tokens<T, Form>(settings, mesh);
   case ModelName::cross_attention:
     return make_cross_attention<T, Form>(name.fan_out, name.groups, settings, mesh);
   default:

@@ -10,35 +10,36 @@ using comm::Communicator;
 
 namespace {
 
-template <class Tree, class Case>
+template <class Tree, class Case, class Form>
 void check(AggregatorConfig const& config, std::array<std::size_t, 4> const& extents, Choice const& choice = {}) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   CAPTURE(config.channels);
   Space const exec;
   Communicator const world;
-  DistributedTokenization<Space, T, Tree> ranks(exec, world, config);
+  DistributedTokenization<Space, T, Tree, Form> ranks(exec, world, config);
   ChannelAggregator<Space, T, Tree> one(exec, config);
   CHECK(starts_as(ranks, one));
   check_equals_one(ranks, one, extents, choice);
 }
 
-template <class Tree, class Case>
+template <class Tree, class Case, class Form>
 void check() {
   AggregatorConfig const config{.channels = 13, .patch = 2, .width = 8, .heads = 2};
-  check<Tree, Case>(config, {2, 13, 4, 6});
-  check<Tree, Case>({.channels = 4, .patch = 1, .width = 12, .heads = 4, .projection_bias = true}, {1, 4, 3, 2});
+  check<Tree, Case, Form>(config, {2, 13, 4, 6});
+  check<Tree, Case, Form>({.channels = 4, .patch = 1, .width = 12, .heads = 4, .projection_bias = true}, {1, 4, 3, 2});
   // on three and four ranks some have no channel of these
-  check<Tree, Case>(config, {2, 3, 4, 6}, {.channels = {12, 0, 2}, .positions = {{5, 0}, {1, 4}}});
-  check<Tree, Case>(config, {1, 1, 2, 2}, {.channels = {7}});
+  check<Tree, Case, Form>(config, {2, 3, 4, 6}, {.channels = {12, 0, 2}, .positions = {{5, 0}, {1, 4}}});
+  check<Tree, Case, Form>(config, {1, 1, 2, 2}, {.channels = {7}});
 }
 
 } // namespace
 
 TEST_CASE_TEMPLATE("DistributedTokenization: P ranks equal the ChannelAggregator of the same tree", Case,
                    DCHAG_TEST_CASES) {
-  check<Tree<CrossAttention>, Case>();
-  check<Tree<Linear, 4>, Case>();
+  check<Tree<CrossAttention>, Case, Materialized>();
+  check<Tree<CrossAttention>, Case, Fused>();
+  check<Tree<Linear, 4>, Case, Fused>();
 }
 
 TEST_CASE_TEMPLATE("DistributedTokenization: forward is one AllGather of the documented bytes, backward is silent",

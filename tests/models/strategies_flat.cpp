@@ -16,13 +16,19 @@ using Space = Kokkos::DefaultExecutionSpace;
 
 TEST_CASE("tensor parallelism alone trains as one rank does") {
   check_strategy<double, TensorParallel>("tensor", [](Space const& exec, comm::Communicator const& tensor) {
-    return TensorParallelAggregator<Space, double>(exec, tensor, strategy_config());
+    return TensorParallelAggregator<Space, double, Materialized>(exec, tensor, strategy_config());
+  });
+  check_strategy<double, SequenceParallel>("tensor, fused", [](Space const& exec, comm::Communicator const& tensor) {
+    return TensorParallelAggregator<Space, double, Fused>(exec, tensor, strategy_config());
   });
 }
 
 TEST_CASE("distributed tokenization trains as one rank does") {
   check_strategy<double, TensorParallel>("tokens", [](Space const& exec, comm::Communicator const& tensor) {
-    return DistributedTokenization<Space, double>(exec, tensor, strategy_config());
+    return DistributedTokenization<Space, double, Tree<CrossAttention>, Materialized>(exec, tensor, strategy_config());
+  });
+  check_strategy<double, TensorParallel>("tokens, fused", [](Space const& exec, comm::Communicator const& tensor) {
+    return DistributedTokenization<Space, double, Tree<CrossAttention>, Fused>(exec, tensor, strategy_config());
   });
 }
 

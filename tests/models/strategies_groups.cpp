@@ -29,6 +29,10 @@ TEST_CASE("D-CHAG -C, materialized, with the final heads shared, trains as one r
   check_strategy<double, TensorParallel>("-C Tree2", grouped<Tree<CrossAttention, 2>, HeadShared, Materialized>());
 }
 
+TEST_CASE("D-CHAG -C, fused, with the final heads shared, trains as one rank does") {
+  check_strategy<double, TensorParallel>("-C Tree0", grouped<Tree<CrossAttention>, HeadShared, Fused>());
+}
+
 TEST_CASE("D-CHAG -L, fused, trains as one rank does") {
   check_strategy<double, SequenceParallel>("-L Tree2", grouped<Tree<Linear, 2>, CrossAttention, Fused>());
 }

@@ -13,15 +13,17 @@ using namespace dchag::test;
 
 namespace {
 
-/// The tokens are the inside of a larger tensor, and so is their gradient.
+/// The tokens are the inside of a larger tensor, and so is their gradient. Their width D is h d unless it is given.
 template <class Space, class T>
 struct Problem {
-  Problem(std::size_t tokens, std::size_t positions, std::size_t head_count, std::size_t d, double logits = 1)
-      : M(tokens), N(positions), heads(head_count), D(heads * d), all(random_tensor<T>(exec, 1, "x", {M, N, D + 3})),
-        d_all(filled_tensor<T>(exec, {M, N, D + 3}, nan_value)), query(random_tensor<T>(exec, 1, "query", {heads, D})),
-        value(random_tensor<T>(exec, 1, "value", {D, D})), d_query(filled_tensor<T>(exec, {heads, D}, nan_value)),
-        d_value(random_tensor<T>(exec, 1, "d_value", {D, D})), d_o(random_tensor<T>(exec, 1, "d_o", {N, D})),
-        delta(filled_tensor<T>(exec, {N, heads}, nan_value)), pooled{filled_tensor<T>(exec, {N, D}, nan_value),
+  Problem(std::size_t tokens, std::size_t positions, std::size_t head_count, std::size_t d, double logits = 1,
+          std::size_t width = 0)
+      : M(tokens), N(positions), heads(head_count), V(heads * d), D(width == 0 ? V : width),
+        all(random_tensor<T>(exec, 1, "x", {M, N, D + 3})), d_all(filled_tensor<T>(exec, {M, N, D + 3}, nan_value)),
+        query(random_tensor<T>(exec, 1, "query", {heads, D})), value(random_tensor<T>(exec, 1, "value", {V, D})),
+        d_query(filled_tensor<T>(exec, {heads, D}, nan_value)), d_value(random_tensor<T>(exec, 1, "d_value", {V, D})),
+        d_o(random_tensor<T>(exec, 1, "d_o", {N, V})),
+        delta(filled_tensor<T>(exec, {N, heads}, nan_value)), pooled{filled_tensor<T>(exec, {N, V}, nan_value),
                                                                      filled_tensor<T>(exec, {N, heads}, nan_value),
                                                                      filled_tensor<T>(exec, {N, heads}, nan_value)} {
     auto numbers = flat(query);
@@ -44,7 +46,7 @@ struct Problem {
     auto const d = array_of(d_o);
     reference::Array<2> sums({N, heads});
     for (std::size_t n = 0; n < N; ++n)
-      for (std::size_t j = 0; j < D; ++j) sums(n, j * heads / D) += d(n, j) * o(n, j);
+      for (std::size_t j = 0; j < V; ++j) sums(n, j * heads / V) += d(n, j) * o(n, j);
     assign(delta, sums.values);
     ops::absorbed_pooling_backward(workspace, inside(all), query, value, pooled, d_o, delta, d_query, d_value, first,
                                    last, d_x);
@@ -55,6 +57,7 @@ struct Problem {
     CAPTURE(M);
     CAPTURE(N);
     CAPTURE(heads);
+    CAPTURE(V);
     CAPTURE(D);
     auto const expected = reference::pooling_forward(array_of(query), array_of(value), x());
     forward();
@@ -72,7 +75,7 @@ struct Problem {
 
   Space exec{};
   Workspace<Space> workspace{exec};
-  std::size_t M, N, heads, D;
+  std::size_t M, N, heads, V, D;
   Tensor<Space, T, 3> all, d_all;
   Tensor<Space, T, 2> query, value, d_query, d_value, d_o, delta;
   ops::Pooled<Space, T> pooled;
@@ -89,6 +92,8 @@ TEST_CASE_TEMPLATE("absorbed pooling equals the definition, forward and backward
     Problem<Space, T>(M, 7, 3, 5).check(bound);
     Problem<Space, T>(M, 50, 8, 6).check(bound);
     Problem<Space, T>(M, 33, 12, 4).check(bound);
+    Problem<Space, T>(M, 7, 3, 5, 1, 40).check(bound); // some of the heads
+    Problem<Space, T>(M, 9, 1, 1, 1, 12).check(bound);
   }
 }
 
@@ -169,7 +174,8 @@ TEST_CASE_TEMPLATE("absorbed pooling: wrong shapes are errors", Case, DCHAG_TEST
     ops::absorbed_pooling_forward(problem.workspace, tokens, query, value, problem.pooled);
   };
   CHECK_THROWS_WITH_AS(forward(x, filled_tensor<T>(problem.exec, {4, 6}, 0), problem.value),
-                       "absorbed_pooling_forward: width D = 6 is not a multiple of heads = 4", ShapeError);
+                       "absorbed_pooling_forward: V = 6 features of the output are not a multiple of heads = 4",
+                       ShapeError);
   CHECK_THROWS_WITH_AS(forward(none, problem.query, problem.value),
                        "absorbed_pooling_forward: there are no tokens to attend to", ShapeError);
   CHECK_THROWS_AS(forward(x, problem.query, filled_tensor<T>(problem.exec, {6, 5}, 0)), ShapeError);

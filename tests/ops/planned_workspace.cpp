@@ -20,16 +20,19 @@ using Space = Kokkos::DefaultHostExecutionSpace;
 struct Sizes {
   std::size_t samples, rows, columns; // N of them, patches
   std::size_t tokens, patch, heads, d;
+  std::size_t parts = 1; // of the heads: these are one
 
   std::size_t N() const { return samples * rows * columns; }
-  std::size_t D() const { return heads * d; }
+  std::size_t D() const { return heads * d * parts; }
+  std::size_t V() const { return heads * d; }
   std::size_t s() const { return patch * patch; }
 };
 
 // Few positions and many, fewer than a block and not whole blocks, patches of each kind, wide and narrow.
-constexpr Sizes all_sizes[] = {{1, 1, 3, 5, 2, 2, 4},   {2, 8, 8, 20, 4, 4, 24},   {1, 16, 20, 3, 4, 2, 100},
-                               {3, 5, 7, 33, 2, 8, 16}, {1, 4, 4, 6, 12, 4, 64},   {2, 3, 3, 2, 1, 1, 8},
-                               {4, 9, 9, 17, 8, 4, 32}, {1, 30, 30, 40, 2, 16, 4}, {1, 2, 2, 600, 1, 2, 16}};
+constexpr Sizes all_sizes[] = {{1, 1, 3, 5, 2, 2, 4},      {2, 8, 8, 20, 4, 4, 24},   {1, 16, 20, 3, 4, 2, 100},
+                               {3, 5, 7, 33, 2, 8, 16},    {1, 4, 4, 6, 12, 4, 64},   {2, 3, 3, 2, 1, 1, 8},
+                               {4, 9, 9, 17, 8, 4, 32},    {1, 30, 30, 40, 2, 16, 4}, {1, 2, 2, 600, 1, 2, 16},
+                               {1, 8, 9, 20, 4, 2, 24, 3}, {1, 3, 5, 9, 12, 1, 8, 8}};
 
 template <class T>
 struct Arrays {
@@ -38,9 +41,9 @@ struct Arrays {
   explicit Arrays(Sizes const& n)
       : image(tensor<4>({n.samples, n.tokens, n.rows * n.patch, n.columns * n.patch})), patches{image, n.patch, {}, {}},
         channels(index_tensor(exec, counted(n.tokens))), weights(weights_of(n)),
-        d_weights(weights_of(n)), pooled{tensor<2>({n.N(), n.D()}), tensor<2>({n.N(), n.heads}),
+        d_weights(weights_of(n)), pooled{tensor<2>({n.N(), n.V()}), tensor<2>({n.N(), n.heads}),
                                          tensor<2>({n.N(), n.heads})},
-        d_o(tensor<2>({n.N(), n.D()})), delta(tensor<2>({n.N(), n.heads})) {}
+        d_o(tensor<2>({n.N(), n.V()})), delta(tensor<2>({n.N(), n.heads})) {}
 
   template <std::size_t Rank>
   Tensor<Space, T, Rank> tensor(std::size_t const (&extents)[Rank]) const {
@@ -54,7 +57,7 @@ struct Arrays {
   ops::PoolingWeights<Space, T> weights_of(Sizes const& n) const {
     return {{tensor<3>({n.tokens, n.D(), n.s()}), tensor<2>({n.tokens, n.D()}), tensor<2>({n.tokens, n.D()}), channels},
             tensor<2>({n.heads, n.D()}),
-            tensor<2>({n.D(), n.D()})};
+            tensor<2>({n.V(), n.D()})};
   }
 
   Space exec;
@@ -99,7 +102,8 @@ TEST_CASE_TEMPLATE("a fused pooling takes what it says", T, float, double) {
         CAPTURE(ops::name_of(values));
         CAPTURE(tile);
         ops::PoolingChoice const choice{values, tile};
-        auto const said = ops::fused_pooling_workspace<T>(workers(), {n.N(), n.tokens, n.s(), n.D(), n.heads}, choice);
+        auto const said =
+            ops::fused_pooling_workspace<T>(workers(), {n.N(), n.tokens, n.s(), n.D(), n.heads, n.V()}, choice);
         CHECK(said.forward == peak_of([&](auto& workspace) {
                 ops::fused_pooling_forward(workspace, choice, a.patches, a.weights, a.pooled);
               }));
@@ -132,12 +136,13 @@ TEST_CASE_TEMPLATE("a fused sum takes what it says", T, float, double) {
     auto const w = a.template tensor<1>({n.tokens});
     auto const beta = a.template tensor<1>({1});
     auto const& members = a.channels;
+    auto const y = a.template tensor<2>({n.N(), n.D()});
     auto const said = ops::fused_sum_workspace<T>(workers(), n.N(), n.tokens, n.s(), n.D());
     CHECK(said.forward == peak_of([&](auto& workspace) {
-            ops::fused_sum_forward(workspace, a.patches, a.weights.patch_embedding, w, beta, members, a.pooled.o);
+            ops::fused_sum_forward(workspace, a.patches, a.weights.patch_embedding, w, beta, members, y);
           }));
     CHECK(said.backward == peak_of([&](auto& workspace) {
-            ops::fused_sum_backward(workspace, a.patches, a.weights.patch_embedding, w, members, a.d_o,
+            ops::fused_sum_backward(workspace, a.patches, a.weights.patch_embedding, w, members, y,
                                     a.d_weights.patch_embedding, w, beta, no_gradient);
           }));
   });

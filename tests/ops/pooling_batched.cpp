@@ -19,6 +19,7 @@ struct Sizes {
   std::size_t samples = 1, rows = 1, columns = 1; // of patches
   std::size_t held = 0;                           // channels, more than C: the tokens are some of them, shuffled
   double logits = 1;                              // standard deviation
+  std::size_t width = 0;                          // D, where not all heads are here: else h d
 };
 
 template <class View>
@@ -53,11 +54,11 @@ struct Problem {
   using Patches = ops::Patches<Image, typename Space::memory_space>;
 
   explicit Problem(Sizes const& sizes)
-      : C(sizes.tokens), K(std::max(sizes.held, C)), p(sizes.patch), h(sizes.heads), D(h * sizes.d),
-        N(sizes.samples * sizes.rows * sizes.columns), channels(some_channels()),
+      : C(sizes.tokens), K(std::max(sizes.held, C)), p(sizes.patch), h(sizes.heads), V(h * sizes.d),
+        D(sizes.width == 0 ? V : sizes.width), N(sizes.samples * sizes.rows * sizes.columns), channels(some_channels()),
         image(random_tensor<Pixel>(exec, 1, "image", {sizes.samples, C, sizes.rows * p, sizes.columns * p})),
-        weights(weights_of("")), d_weights(weights_of("d")), d_o(random_tensor<T>(exec, 1, "d_o", {N, D})),
-        delta(filled_tensor<T>(exec, {N, h}, 0)), pooled{filled_tensor<T>(exec, {N, D}, nan_value),
+        weights(weights_of("")), d_weights(weights_of("d")), d_o(random_tensor<T>(exec, 1, "d_o", {N, V})),
+        delta(filled_tensor<T>(exec, {N, h}, 0)), pooled{filled_tensor<T>(exec, {N, V}, nan_value),
                                                          filled_tensor<T>(exec, {N, h}, nan_value),
                                                          filled_tensor<T>(exec, {N, h}, nan_value)},
         cut(reference::whole(array_of(image), p)) {
@@ -76,7 +77,7 @@ struct Problem {
              random_tensor<T>(exec, 1, prefix + "bias", {K, D}),
              random_tensor<T>(exec, 1, prefix + "embedding", {K, D}), index_tensor(exec, channels)},
             random_tensor<T>(exec, 1, prefix + "query", {h, D}),
-            random_tensor<T>(exec, 1, prefix + "value", {D, D})};
+            random_tensor<T>(exec, 1, prefix + "value", {V, D})};
   }
   static Patches patches(Image const& from, std::size_t patch) { return {from, patch, {}, {}}; }
 
@@ -86,7 +87,7 @@ struct Problem {
     auto const d = array_of(d_o);
     reference::Array<2> sums({N, h});
     for (std::size_t n = 0; n < N; ++n)
-      for (std::size_t j = 0; j < D; ++j) sums(n, j * h / D) += d(n, j) * o(n, j);
+      for (std::size_t j = 0; j < V; ++j) sums(n, j * h / V) += d(n, j) * o(n, j);
     assign(delta, sums.values);
   }
 
@@ -118,7 +119,7 @@ struct Problem {
 
   Space exec{};
   Workspace<Space> workspace{exec};
-  std::size_t C, K, p, h, D, N;
+  std::size_t C, K, p, h, V, D, N;
   std::vector<std::size_t> channels;
   Image image;
   Weights weights, d_weights;
@@ -196,6 +197,11 @@ TEST_CASE_TEMPLATE("batched pooling equals the definition, forward and backward"
   check_both_forms<Case>({.tokens = 130, .patch = 1, .heads = 8, .d = 2, .samples = 2, .rows = 5, .columns = 5});
 }
 
+TEST_CASE_TEMPLATE("batched pooling by some of a module's heads", Case, DCHAG_TEST_CASES) {
+  check_both_forms<Case>({.tokens = 5, .patch = 2, .heads = 1, .d = 1, .rows = 7, .width = 12});
+  check_both_forms<Case>({.tokens = 37, .patch = 3, .heads = 3, .d = 4, .columns = 7, .held = 40, .width = 48});
+}
+
 TEST_CASE_TEMPLATE("batched pooling of some of the channels, in any order", Case, DCHAG_TEST_CASES) {
   check_both_forms<Case>({.tokens = 5, .patch = 2, .heads = 2, .d = 4, .rows = 7, .held = 9});
   check_both_forms<Case>({.tokens = 37, .patch = 3, .heads = 3, .d = 5, .columns = 7, .held = 130});
@@ -207,11 +213,11 @@ TEST_CASE_TEMPLATE("batched pooling in parts of the channels, where all at a tim
   using T = typename Case::T;
   if (!runs_on_host<Space>) return; // a device's scratch holds more than the definition can check
   Sizes const many{.tokens = 250, .patch = 1, .heads = 2, .d = 12, .samples = 4, .rows = 5, .columns = 5};
-  CHECK(ops::detail::token_tiles<Space>({100, 250, 1, 24, 2}, 2, 1000).tokens == 125);
+  CHECK(ops::detail::token_tiles<Space>({100, 250, 1, 24, 2, 24}, 2, 1000).tokens == 125);
   check_problem<Space, T, T>(many, {Values::tokens, 1000}, true, Problem<Space, T>(many).expected(),
                              tolerance<T>(1e-5, 1e-12));
   Sizes const large{.tokens = 9, .patch = 16, .heads = 2, .d = 192, .rows = 2};
-  CHECK(ops::detail::pixel_tiles<Space>({2, 9, 256, 384, 2}, 0).tokens == 1);
+  CHECK(ops::detail::pixel_tiles<Space>({2, 9, 256, 384, 2, 384}, 0).tokens == 1);
   check_problem<Space, T, T>(large, {Values::pixels, 0}, true, Problem<Space, T>(large).expected(),
                              tolerance<T>(2e-5, 1e-12));
 }
@@ -263,9 +269,10 @@ TEST_CASE_TEMPLATE("batched pooling with values that were folded before", Case, 
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   for (Sizes const& sizes : {Sizes{.tokens = 5, .patch = 3, .heads = 2, .d = 4, .rows = 7, .held = 9},
+                             Sizes{.tokens = 9, .patch = 2, .heads = 2, .d = 3, .rows = 5, .width = 24},
                              Sizes{.tokens = 9, .patch = 16, .heads = 2, .d = 192, .rows = 2}}) { // in parts
     Problem<Space, T> problem(sizes);
-    auto const folded = filled_tensor<T>(problem.exec, {problem.C, problem.p * problem.p + 1, problem.D}, nan_value);
+    auto const folded = filled_tensor<T>(problem.exec, {problem.C, problem.p * problem.p + 1, problem.V}, nan_value);
     auto const pooling_sizes = ops::detail::sizes_of(problem.patches(problem.image, problem.p), problem.weights);
     ops::detail::batched_fold_values(problem.workspace, pooling_sizes, problem.weights, folded);
     auto const expected = problem.expected();
@@ -407,10 +414,10 @@ TEST_CASE_TEMPLATE("batched pooling allocates nothing once its workspace has gro
 }
 
 TEST_CASE_TEMPLATE("batched pooling takes the values from where they cost least", Case, DCHAG_TEST_CASES) {
-  CHECK(ops::cheaper_values({65536, 500, 1, 1024, 16}, Values::automatic) == Values::pixels);
-  CHECK(ops::cheaper_values({4096, 128, 256, 1024, 16}, Values::automatic) == Values::tokens);
-  CHECK(ops::cheaper_values({1, 128, 1, 1024, 16}, Values::automatic) == Values::tokens);
-  CHECK(ops::cheaper_values({4096, 128, 256, 1024, 16}, Values::pixels) == Values::pixels);
+  CHECK(ops::cheaper_values({65536, 500, 1, 1024, 16, 1024}, Values::automatic) == Values::pixels);
+  CHECK(ops::cheaper_values({4096, 128, 256, 1024, 16, 1024}, Values::automatic) == Values::tokens);
+  CHECK(ops::cheaper_values({1, 128, 1, 1024, 16, 1024}, Values::automatic) == Values::tokens);
+  CHECK(ops::cheaper_values({4096, 128, 256, 1024, 16, 1024}, Values::pixels) == Values::pixels);
 }
 
 TEST_CASE_TEMPLATE("batched pooling: wrong shapes are errors", Case, DCHAG_TEST_CASES) {
@@ -424,7 +431,8 @@ TEST_CASE_TEMPLATE("batched pooling: wrong shapes are errors", Case, DCHAG_TEST_
   auto weights = problem.weights;
   weights.query = filled_tensor<T>(problem.exec, {3, 8}, 0);
   CHECK_THROWS_WITH_AS(forward(patches, weights, problem.pooled),
-                       "batched_pooling_forward: width D = 8 is not a multiple of heads = 3", ShapeError);
+                       "batched_pooling_forward: V = 8 features of the output are not a multiple of heads = 3",
+                       ShapeError);
   CHECK_THROWS_WITH_AS(
       forward(problem.patches(problem.image, 1), problem.weights, problem.pooled),
       "batched_pooling_forward: patches are of C = 5 channels of s = 1 pixels, expected C = 5 and s = 4", ShapeError);

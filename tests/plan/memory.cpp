@@ -122,8 +122,6 @@ TEST_CASE("what no model can be is refused") {
   c.mesh.tensor = 3;
   CHECK(refused(c) == "plan: the number of groups is 8, expected a multiple of the tensor-parallel ranks, 3");
   c = large_config();
-  c.aggregation = {.strategy = plan::Strategy::tensor_parallel};
-  CHECK(refused(c) == "plan: a baseline is fused, expected materialized: it has no other form");
   c.aggregation = {.strategy = plan::Strategy::exact_flat, .level = 4};
   CHECK(refused(c) == "plan: a shared flat aggregation has a tree, expected one cross-attention");
   c = large_config();

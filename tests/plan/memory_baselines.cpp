@@ -35,13 +35,17 @@ TEST_CASE("a tree over all channels holds what was planned") {
 TEST_CASE("the tensor-parallel baseline holds what was planned") {
   auto c = config_of(plan::Strategy::tensor_parallel, plan::Form::materialized);
   c.aggregation.projection_bias = true;
-  check_plans<TensorParallelAggregator<Space, float>, TensorParallel>(c);
+  check_plans<TensorParallelAggregator<Space, float, Materialized>, TensorParallel>(c);
+  c.aggregation.form = plan::Form::fused;
+  check_plans<TensorParallelAggregator<Space, float, Fused>, TensorParallel>(c);
 }
 
 TEST_CASE("distributed tokenization holds what was planned") {
   for (std::size_t channels : {20, 19}) { // slots are empty in the second
     auto c = config_of(plan::Strategy::distributed_tokenization, plan::Form::materialized);
     c.channels = channels;
-    check_plans<DistributedTokenization<Space, float>, TensorParallel>(c);
+    check_plans<DistributedTokenization<Space, float, Tree<CrossAttention>, Materialized>, TensorParallel>(c);
+    c.aggregation.form = plan::Form::fused;
+    check_plans<DistributedTokenization<Space, float, Tree<CrossAttention>, Fused>, TensorParallel>(c);
   }
 }

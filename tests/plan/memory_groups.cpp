@@ -39,6 +39,11 @@ TEST_CASE("D-CHAG -C with one more level, materialized, and shared heads holds w
       groups_of(plan::Form::materialized, plan::Layer::cross_attention, 2, plan::Final::head_shared));
 }
 
+TEST_CASE("D-CHAG -C, fused, and shared heads holds what was planned") {
+  check_plans<Groups<Tree<CrossAttention>, HeadShared, Fused>, TensorParallel>(
+      groups_of(plan::Form::fused, plan::Layer::cross_attention, 0, plan::Final::head_shared));
+}
+
 TEST_CASE("D-CHAG -C with one more level, fused, holds what was planned") {
   check_plans<Groups<Tree<CrossAttention, 2>, CrossAttention, Fused>, Replicated>(
       groups_of(plan::Form::fused, plan::Layer::cross_attention, 2));

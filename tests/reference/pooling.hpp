@@ -8,18 +8,20 @@
 /// The pooling of tokens x (C, N, D) by absorbed queries r (h, D), from its definition:
 ///
 ///     z[n, h, c] = r[h] . x[c, n]    a = softmax over c of z    o[n, h] = sum over c of a[n, h, c] W_v[h] x[c, n]
+///
+/// W_v (V, D) has V / h rows for each head.
 namespace dchag::reference {
 
 struct Pooling {
   Array<3> a;               // (N, h, C)
-  Array<2> o, maximum, sum; // (N, D), (N, h), (N, h)
+  Array<2> o, maximum, sum; // (N, V), (N, h), (N, h)
 };
 
 inline Pooling pooling_forward(Array<2> const& r, Array<2> const& value, Array<3> const& x) {
   auto const [C, N, D] = x.extents;
   std::size_t const heads = r.extents[0];
-  std::size_t const d = D / heads;
-  Pooling result{Array<3>({N, heads, C}), Array<2>({N, D}), Array<2>({N, heads}), Array<2>({N, heads})};
+  std::size_t const d = value.extents[0] / heads;
+  Pooling result{Array<3>({N, heads, C}), Array<2>({N, heads * d}), Array<2>({N, heads}), Array<2>({N, heads})};
   for (std::size_t n = 0; n < N; ++n) {
     for (std::size_t h = 0; h < heads; ++h) {
       std::vector<double> z(C);
@@ -42,7 +44,7 @@ inline Pooling pooling_forward(Array<2> const& r, Array<2> const& value, Array<3
 }
 
 struct PoolingGradients {
-  Array<2> d_query, d_value; // (h, D), (D, D)
+  Array<2> d_query, d_value; // (h, D), (V, D)
   Array<3> d_x;              // (C, N, D)
 };
 
@@ -50,7 +52,7 @@ inline PoolingGradients pooling_backward(Array<2> const& r, Array<2> const& valu
                                          Array<2> const& d_o) {
   auto const [C, N, D] = x.extents;
   std::size_t const heads = r.extents[0];
-  std::size_t const d = D / heads;
+  std::size_t const d = value.extents[0] / heads;
   auto const forward = pooling_forward(r, value, x);
   PoolingGradients g{Array<2>(r.extents), Array<2>(value.extents), Array<3>(x.extents)};
   for (std::size_t n = 0; n < N; ++n) {

@@ -6,13 +6,18 @@
 
 namespace hyperspectral {
 
-template <class T>
+template <class T, class Form>
 AnyAggregator<T> make_tensor_parallel(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
-  using Aggregator = dchag::TensorParallelAggregator<Space, T>;
+  using Aggregator = dchag::TensorParallelAggregator<Space, T, Form>;
   return AnyAggregator<T>(Aggregator(Space(), mesh.tensor(), flat_config(settings)));
 }
 
-template AnyAggregator<float> make_tensor_parallel<float>(ModelSettings const&, dchag::comm::Mesh const&);
-template AnyAggregator<double> make_tensor_parallel<double>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<float> make_tensor_parallel<float, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<double> make_tensor_parallel<double, dchag::Fused>(ModelSettings const&,
+                                                                          dchag::comm::Mesh const&);
+template AnyAggregator<float> make_tensor_parallel<float, dchag::Materialized>(ModelSettings const&,
+                                                                               dchag::comm::Mesh const&);
+template AnyAggregator<double> make_tensor_parallel<double, dchag::Materialized>(ModelSettings const&,
+                                                                                 dchag::comm::Mesh const&);
 
 } // namespace hyperspectral

@@ -10,16 +10,18 @@ namespace dchag {
 
 /// Distributed tokenization only: each rank tokenizes its own channels, one AllGather brings the tokens of all
 /// channels, and every rank reduces all of them. It computes the function of `ChannelAggregator`; the paper shows that
-/// it needs more memory and traffic than it saves. Here to be measured against, and therefore materialized.
+/// it needs more memory and traffic than it saves. Here to be measured against. In both forms the tokens that are sent
+/// are stored, C N D numbers on every rank; fused, their keys and values are not.
 ///
 /// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
 /// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of ceil(C / P) N D numbers per rank;
 /// `backward`: nothing, as each rank's slice of the gradient is whole.
 /// Throws: as `DistributedAggregator`.
 /// Source: the paper, section 3.1 and figure 8.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>>
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
+          AggregationForm Form = Fused>
 class DistributedTokenization {
-  using ChannelTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Materialized>;
+  using ChannelTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Form>;
 
 public:
   using value_type = T;

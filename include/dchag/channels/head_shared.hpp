@@ -8,10 +8,9 @@ namespace dchag {
 
 /// As the final module of a `DistributedAggregator`: the cross-attention with its heads shared by the ranks, so that
 /// each holds and computes 1 / P of it, for one all-reduce forward and one reduction of the gathered gradient backward.
-/// It is materialized in every form: keys and values of the G gathered tokens, 2 G N D / P numbers, are kept.
 struct HeadShared {
-  template <class ExecutionSpace, class T, class /*Form*/>
-  using Module = detail::HeadSharedCrossAttention<ExecutionSpace, T>;
+  template <class ExecutionSpace, class T, class Form>
+  using Module = detail::HeadSharedCrossAttention<ExecutionSpace, T, Form>;
 };
 
 } // namespace dchag

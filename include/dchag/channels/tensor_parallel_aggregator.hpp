@@ -5,12 +5,13 @@
 #include <dchag/channels/detail/agreed.hpp>
 #include <dchag/channels/detail/check_batch.hpp>
 #include <dchag/channels/detail/head_shared_cross_attention.hpp>
+#include <dchag/channels/detail/token_stage.hpp>
 
 namespace dchag {
 
 /// Tensor parallelism alone, the paper's baseline: every rank tokenizes all channels, and the ranks share the heads of
-/// one cross-attention over them. It computes the function of `ChannelAggregator`; tokens are repeated on every rank,
-/// keys and values are shared. Here to be measured against, and therefore materialized.
+/// one cross-attention over them. It computes the function of `ChannelAggregator`. Materialized, as the paper has it,
+/// tokens are repeated on every rank, keys and values are shared; fused, each rank makes the tokens on the way.
 ///
 /// Shapes: image (B, C, H, W) of all channels, or an `Image`, the same on every rank -> y (B, positions, D), the same
 /// on every rank. Any P that divides the heads. Collective: construction (one all-reduce of 16 bytes); `forward`: one
@@ -18,10 +19,10 @@ namespace dchag {
 /// gradients of tokenizer and query are this rank's share of them, to be summed once per step by
 /// `parallel::sum_partial_gradients`; `check`: two small all-reduces. Throws: as `DistributedAggregator`. Source: the
 /// paper, section 3.1, whose figures 6 and 9 call it TP.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, AggregationForm Form = Fused>
 class TensorParallelAggregator {
-  using Stage = detail::TokenStage<ExecutionSpace, T, Materialized>;
-  using Module = detail::HeadSharedCrossAttention<ExecutionSpace, T>;
+  using Stage = detail::TokenStage<ExecutionSpace, T, Form>;
+  using Module = detail::HeadSharedCrossAttention<ExecutionSpace, T, Form>;
 
 public:
   using value_type = T;
@@ -29,7 +30,7 @@ public:
 
   struct Context {
     TokenPlan<ExecutionSpace> plan;
-    typename Stage::Context stage; // tokens (C, N, D)
+    typename Stage::Context stage; // materialized: tokens (C, N, D)
     typename Module::Context module;
   };
 
@@ -65,8 +66,9 @@ public:
     prepare(workspace.exec(), context, image);
     std::size_t const positions = m_tokenizer.positions(context.plan, image);
     require_shape("TensorParallelAggregator::forward", "y", y, {image.pixels.extent(0), positions, m_config.width});
-    auto const& tokens = Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image);
-    m_module.forward(workspace, context.module, tokens, context.plan.device_channels(), rows(y));
+    m_module.forward(workspace, context.module,
+                     Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image),
+                     context.plan.device_channels(), rows(y));
   }
 
   /// Shapes: d_y like y, the same on every rank; d_pixels like the image's pixels and contiguous, or `no_gradient`.
@@ -76,9 +78,18 @@ public:
     Stage::backward(workspace, m_tokenizer, context.stage, context.plan, as_image(input), d_pixels,
                     [&](auto const& tokens, auto const& d_tokens) {
                       m_module.backward(workspace, context.module, tokens, context.plan.device_channels(), rows(d_y),
-                                        Range{0, tokens.extent(0)}, d_tokens);
+                                        Range{0, context.plan.tokens()}, d_tokens);
                     });
     if constexpr (is_wanted<DPixels>) comm::all_reduce(workspace.exec(), *m_communicator, d_pixels, comm::Reduce::sum);
+  }
+
+  /// As `ChannelAggregator::freeze`.
+  template <class Input>
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context,
+              Input const& input) const requires FusedForm<Form> {
+    auto const image = as_image(input);
+    prepare(workspace.exec(), context, image);
+    m_module.freeze(workspace, context.module, m_tokenizer.unmade_tokens(context.plan, image));
   }
 
   template <class F>
@@ -90,7 +101,8 @@ public:
 private:
   template <class Pixels>
   void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
-    context.plan.update(exec, image.channels, m_config.channels, own_channels());
+    if (!context.plan.update(exec, image.channels, m_config.channels, own_channels())) return;
+    if constexpr (FusedForm<Form>) context.module.folded = {}; // `freeze` made it for other channels
   }
 
   comm::Communicator const* m_communicator;

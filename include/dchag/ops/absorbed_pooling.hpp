@@ -33,11 +33,13 @@ void require_absorbed_shapes(char const* where, X const& tokens, Query const& qu
   auto const N = tokens.extent(1);
   auto const D = tokens.extent(2);
   auto const heads = query.extent(0);
-  require(heads > 0 && D % heads == 0, where, ": width D = ", D, " is not a multiple of heads = ", heads);
+  auto const V = value.extent(0);
+  require(heads > 0 && V % heads == 0, where, ": V = ", V,
+          " features of the output are not a multiple of heads = ", heads);
   require(tokens.extent(0) > 0, where, ": there are no tokens to attend to");
   require_shape(where, "query", query, {heads, D});
-  require_shape(where, "value", value, {D, D});
-  require_shape(where, "o", pooled.o, {N, D});
+  require_shape(where, "value", value, {V, D});
+  require_shape(where, "o", pooled.o, {N, V});
   require_shape(where, "maximum", pooled.maximum, {N, heads});
   require_shape(where, "sum", pooled.sum, {N, heads});
 }
@@ -47,10 +49,10 @@ void require_absorbed_shapes(char const* where, X const& tokens, Query const& qu
 ///
 ///     a[n, h, c] = softmax over c of r[h] . x[c, n]        o[n, h] = W_v[h] (sum over c of a[n, h, c] x[c, n])
 ///
-/// Shapes: tokens x (M, N, D), of any strides but with contiguous columns; query r (h, D); value W_v (D, D); pooled as
+/// Shapes: tokens x (M, N, D), of any strides but with contiguous columns; query r (h, D); value W_v (V, D); pooled as
 /// in `Pooled`. Scratch is bounded whatever N is. Throws: ShapeError.
-/// Source: mathematics of the fused form, for the upper levels of a tree: 4 M h D + 2 D^2 operations a position in
-/// place of 4 M D^2 + 4 M D.
+/// Source: mathematics of the fused form, for the upper levels of a tree: 4 M h D + 2 D V operations a position in
+/// place of 4 M D^2 + 4 M D, with V = D.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, TensorView<3> X>
 void absorbed_pooling_forward(Workspace<ExecutionSpace>& workspace, X const& tokens,
                               Tensor<ExecutionSpace, T, 2> const& query, Tensor<ExecutionSpace, T, 2> const& value,
@@ -85,8 +87,8 @@ PassBytes absorbed_pooling_workspace(std::size_t positions, std::size_t tokens, 
 
 /// Gradients of query and value, and of the tokens [first, last), from d_o.
 ///
-/// Shapes: d_o (N, D); delta (N, h): the sum over a head's features of d_o * o; d_query (h, D) is overwritten, d_value
-/// (D, D) added to; d_tokens (last - first, N, D), of any strides but with contiguous columns, or `no_gradient`.
+/// Shapes: d_o (N, V); delta (N, h): the sum over a head's features of d_o * o; d_query (h, D) is overwritten, d_value
+/// (V, D) added to; d_tokens (last - first, N, D), of any strides but with contiguous columns, or `no_gradient`.
 /// maximum and sum may be those of more tokens than these. Throws: ShapeError.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, TensorView<3> X, GradientView<3> DX>
 void absorbed_pooling_backward(Workspace<ExecutionSpace>& workspace, X const& tokens,

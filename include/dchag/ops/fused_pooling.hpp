@@ -45,7 +45,7 @@ PassBytes fused_pooling_workspace(std::size_t workers, PoolingSizes const& sizes
 /// Steps: the keys are folded into the pixels, r[h] . E[c] patch; the values come from tokens made tile by tile, or are
 /// folded too (`Values`), as the cost model of `plan_pooling` or the caller's `choice` says. Values that were folded
 /// before (`fold_values`) are used as they are.
-/// Shapes: patches (C, N, s); pooled.o (N, D), pooled.maximum and pooled.sum (N, h); folded (C, s + 1, D) or empty.
+/// Shapes: patches (C, N, s); pooled.o (N, V), pooled.maximum and pooled.sum (N, h); folded (C, s + 1, V) or empty.
 /// Returns what was done. `Token` is what tokens are made of: T unless it is said, or `bfloat16` with T float.
 /// Scratch is of a size that N changes by O(D) numbers a position at most.
 /// Throws: ShapeError.
@@ -115,12 +115,12 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
 
 /// The values of all tokens folded into their pixels, for inference with weights that no longer change:
 /// folded[c, k] = W_v E[c, k], and of the bias and embedding at k = s.
-/// Shapes: folded (C, s + 1, D).
+/// Shapes: folded (C, s + 1, V).
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void fold_values(Workspace<ExecutionSpace>& workspace, Source const& patches,
                  PoolingWeights<ExecutionSpace, T> const& weights, Tensor<ExecutionSpace, T, 3> const& folded) {
   auto const sizes = detail::sizes_of(patches, weights);
-  require_shape("fold_values", "folded", folded, {sizes.tokens, sizes.pixels + 1, sizes.width});
+  require_shape("fold_values", "folded", folded, {sizes.tokens, sizes.pixels + 1, sizes.outputs});
   detail::batched_fold_values(workspace, sizes, weights, folded);
 }
 

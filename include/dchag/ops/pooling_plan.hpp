@@ -25,9 +25,10 @@ struct PoolingChoice {
   std::size_t tile = 0; ///< positions worked on at a time
 };
 
-/// Sizes of a fused attention pooling: N positions, C tokens each, made of s pixels, width D, h heads.
+/// Sizes of a fused attention pooling: N positions, C tokens each, made of s pixels, width D, h heads with V
+/// features of the output in all, which is D unless these are only some of a module's heads.
 struct PoolingSizes {
-  std::size_t positions, tokens, pixels, width, heads;
+  std::size_t positions, tokens, pixels, width, heads, outputs;
 };
 
 /// How a fused attention pooling is carried out.
@@ -40,18 +41,18 @@ struct PoolingPlan {
 
 /// Operations of forward and backward without the products that both forms share with every other (W_o).
 ///
-///     tokens  N (6 C s D + 8 C h D + 6 D^2 + 6 C h s) + 8 C h s D
-///     pixels  N (6 C (s + 1) D + 12 C h s) + 8 C (s + 1) D^2 + 8 C h s D
+///     tokens  N (6 C s D + 8 C h D + 6 D V + 6 C h s) + 8 C h s D
+///     pixels  N (6 C (s + 1) V + 12 C h s) + 8 C (s + 1) D V + 8 C h s D
 ///
 /// The first terms are tokens or values, made twice, and the gradient of E; 8 C h D the sums over channels and heads;
-/// 8 C (s + 1) D^2 the folding of W_v into E, twice, and its adjoint. Which is smaller turns at about N = s D / h.
+/// 8 C (s + 1) D V the folding of W_v into E, twice, and its adjoint. Which is smaller turns at about N = s D / h.
 inline double pooling_operations(Values values, PoolingSizes const& sizes) {
   auto const number = [](std::size_t n) { return static_cast<double>(n); };
   double const N = number(sizes.positions), C = number(sizes.tokens), s = number(sizes.pixels);
-  double const D = number(sizes.width), h = number(sizes.heads);
+  double const D = number(sizes.width), h = number(sizes.heads), V = number(sizes.outputs);
   double const keys = 8 * C * h * s * D; // folded twice, and two products of the adjoint
-  if (values == Values::tokens) return N * (6 * C * s * D + 8 * C * h * D + 6 * D * D + 6 * C * h * s) + keys;
-  return N * (6 * C * (s + 1) * D + 12 * C * h * s) + 8 * C * (s + 1) * D * D + keys;
+  if (values == Values::tokens) return N * (6 * C * s * D + 8 * C * h * D + 6 * D * V + 6 * C * h * s) + keys;
+  return N * (6 * C * (s + 1) * V + 12 * C * h * s) + 8 * C * (s + 1) * D * V + keys;
 }
 
 /// The cost model: the form with the fewer operations, unless the caller chose.

@@ -111,9 +111,6 @@ inline Config const& checked(Config const& c) {
     require(P <= c.channels, "plan: ", P, " tensor-parallel ranks, expected at most the channels, ", c.channels);
   require<Error>(a.strategy != Strategy::exact_flat || a.form == Form::fused,
                  "plan: the exact flat aggregation is materialized, expected fused: it has no other form");
-  require<Error>((a.strategy != Strategy::tensor_parallel && a.strategy != Strategy::distributed_tokenization) ||
-                     a.form == Form::materialized,
-                 "plan: a baseline is fused, expected materialized: it has no other form");
   require<Error>((a.strategy != Strategy::tensor_parallel && a.strategy != Strategy::exact_flat) ||
                      (a.layer == Layer::cross_attention && a.level == 0),
                  "plan: a shared flat aggregation has a tree, expected one cross-attention");

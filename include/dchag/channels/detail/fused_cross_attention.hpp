@@ -13,7 +13,8 @@ namespace dchag::detail {
 ///
 /// Steps: absorb the query into W_k (r[h] = W_k[h]^T q[h] / sqrt(d), where the keys' bias cancels in the softmax),
 /// pool, add the values' bias, project. Tokens that are made on the way are made of `Token`. The steps are members of
-/// their own, because ranks that share the channels exchange what they pooled in between.
+/// their own, because ranks that share the channels exchange what they pooled in between. V: features of the heads, D
+/// unless ranks share the heads.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Token = T>
 class FusedCrossAttention : public CrossAttentionParameters<ExecutionSpace, T> {
   static_assert(std::is_same_v<Token, T> || std::is_same_v<T, float>, "FusedBfloat16: the weights and sums are float");
@@ -23,10 +24,10 @@ class FusedCrossAttention : public CrossAttentionParameters<ExecutionSpace, T> {
 
 public:
   struct Context {
-    Matrix query;                          // (1, D), projected
+    Matrix query;                          // (1, V), projected
     Matrix absorbed;                       // (h, D), r
-    ops::Pooled<ExecutionSpace, T> pooled; // (N, D), (N, h), (N, h)
-    Tensor<ExecutionSpace, T, 3> folded;   // (M, s + 1, D), only while frozen
+    ops::Pooled<ExecutionSpace, T> pooled; // (N, V), (N, h), (N, h)
+    Tensor<ExecutionSpace, T, 3> folded;   // (M, s + 1, V), only while frozen
     ops::PoolingPlan plan = {};            // of the last forward, where tokens are not stored
   };
 
@@ -65,25 +66,23 @@ public:
 
   void absorb(Workspace<ExecutionSpace>& workspace, Context& context) const {
     std::size_t const h = this->heads();
-    std::size_t const D = this->width();
+    std::size_t const D = m_config.width;
     reserve(workspace.exec(), context.absorbed, "dchag::channels::absorbed_query", Extents<2>{h, D});
     this->project_query(workspace, context.query);
-    ops::gemm(workspace.exec(), ops::Op::none, ops::Op::none, scale(), reshape<3>(context.query, {h, 1, D / h}),
-              reshape<3>(m_k.weight(), {h, D / h, D}), T(0), reshape<3>(context.absorbed, {h, 1, D}));
+    ops::gemm(workspace.exec(), ops::Op::none, ops::Op::none, scale(), query_heads(context.query),
+              key_heads(m_k.weight()), T(0), reshape<3>(context.absorbed, {h, 1, D}));
   }
 
   /// Adds to the gradients of W_k, W_q, its bias and the query.
   void absorb_backward(Workspace<ExecutionSpace>& workspace, Context const& context, Matrix const& d_absorbed) const {
     using ops::Op;
-    std::size_t const h = this->heads();
-    std::size_t const D = this->width();
     auto frame = workspace.frame();
-    auto const d_query = frame.template take<T, 2>({1, D});
-    auto const d_r = reshape<3>(d_absorbed, {h, 1, D});
-    ops::gemm(workspace.exec(), Op::transpose, Op::none, scale(), reshape<3>(context.query, {h, 1, D / h}), d_r, T(1),
-              reshape<3>(m_k.weight_gradient(), {h, D / h, D}));
-    ops::gemm(workspace.exec(), Op::none, Op::transpose, scale(), d_r, reshape<3>(m_k.weight(), {h, D / h, D}), T(0),
-              reshape<3>(d_query, {h, 1, D / h}));
+    auto const d_query = frame.template take<T, 2>({1, this->width()});
+    auto const d_r = reshape<3>(d_absorbed, {this->heads(), 1, m_config.width});
+    ops::gemm(workspace.exec(), Op::transpose, Op::none, scale(), query_heads(context.query), d_r, T(1),
+              key_heads(m_k.weight_gradient()));
+    ops::gemm(workspace.exec(), Op::none, Op::transpose, scale(), d_r, key_heads(m_k.weight()), T(0),
+              query_heads(d_query));
     this->project_query_backward(workspace, d_query);
   }
 
@@ -124,7 +123,7 @@ public:
     m_out.forward(workspace, none, biased(workspace.exec(), frame, context.pooled.o), y);
   }
 
-  /// d_o (N, D) and delta (N, h), the products of d_o and o summed over each head's features, are overwritten.
+  /// d_o (N, V) and delta (N, h), the products of d_o and o summed over each head's features, are overwritten.
   void project_backward(Workspace<ExecutionSpace>& workspace, Context const& context, Matrix const& d_y,
                         Matrix const& d_o, Matrix const& delta) const {
     auto const& exec = workspace.exec();
@@ -137,6 +136,14 @@ public:
   Matrix value_gradient() const { return m_v.weight_gradient(); }
 
 private:
+  // the projected query (1, V) as (h, 1, d), W_k (V, D) as (h, d, D)
+  Tensor<ExecutionSpace, T, 3> query_heads(Matrix const& query) const {
+    return reshape<3>(query, {this->heads(), 1, this->width() / this->heads()});
+  }
+  Tensor<ExecutionSpace, T, 3> key_heads(Matrix const& weight) const {
+    return reshape<3>(weight, {this->heads(), this->width() / this->heads(), m_config.width});
+  }
+
   T scale() const { return T(1) / std::sqrt(static_cast<T>(this->width() / this->heads())); }
 
   template <class Source>

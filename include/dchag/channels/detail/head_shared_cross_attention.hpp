@@ -2,20 +2,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include <dchag/channels/detail/materialized_cross_attention.hpp>
+#include <dchag/channels/cross_attention.hpp>
 #include <dchag/parallel/tensor_parallel.hpp>
 
 namespace dchag::detail {
 
-/// The cross-attention, materialized, with its heads shared by ranks that all have the tokens: each pools with its own,
-/// and their shares of the output are summed. The bias of the output is added once, after the sum.
+/// The cross-attention with its heads shared by ranks that all have the tokens, or can make them: each pools with its
+/// own, and their shares of the output are summed. The bias of the output is added once, after the sum.
 ///
 /// Shapes: as `AggregationModule`. The gradients of the tokens, and of the query, are this rank's share of them.
 /// Collective: `forward`: one all-reduce of N D numbers; `backward`: nothing.
 /// Throws: ShapeError at construction, the same on every rank, unless the ranks divide the heads.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, AggregationForm Form>
 class HeadSharedCrossAttention {
-  using Module = MaterializedCrossAttention<ExecutionSpace, T>;
+  using Module = CrossAttention::Module<ExecutionSpace, T, Form>;
 
 public:
   using value_type = T;
@@ -26,20 +26,26 @@ public:
       : m_tensor(&tensor), m_module(exec, name, inputs, shared(tensor, name, config), Placement::replicated, seed),
         m_bias(exec, {.name = name + ".out.bias", .shape = {config.width}}, initial::constant(0)) {}
 
-  template <class Index>
-  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tensor<ExecutionSpace, T, 3> const& tokens,
-               Index const& members, Tensor<ExecutionSpace, T, 2> const& y) const {
+  template <class Tokens, class Index>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens, Index const& members,
+               Tensor<ExecutionSpace, T, 2> const& y) const {
     m_module.forward(workspace, context, tokens, members, y);
     comm::all_reduce(workspace.exec(), *m_tensor, y, comm::Reduce::sum);
     ops::add_bias(workspace.exec(), m_bias.values(), y);
   }
 
-  template <class Index, GradientView<3> DTokens>
-  void backward(Workspace<ExecutionSpace>& workspace, Context const& context,
-                Tensor<ExecutionSpace, T, 3> const& tokens, Index const& members,
-                Tensor<ExecutionSpace, T, 2> const& d_y, Range wanted, DTokens const& d_tokens) const {
+  template <class Tokens, class Index, class DTokens>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Tokens const& tokens,
+                Index const& members, Tensor<ExecutionSpace, T, 2> const& d_y, Range wanted,
+                DTokens const& d_tokens) const {
     ops::add_column_sums(workspace.exec(), d_y, m_bias.gradients());
     m_module.backward(workspace, context, tokens, members, d_y, wanted, d_tokens);
+  }
+
+  /// As `FusedCrossAttention::freeze`.
+  template <class Tokens>
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens) const {
+    m_module.freeze(workspace, context, tokens);
   }
 
   template <class F>

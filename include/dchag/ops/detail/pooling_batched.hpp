@@ -19,7 +19,9 @@ void require_pooling_shapes(char const* where, Source const& patches, PoolingWei
   auto const heads = weights.query.extent(0);
   auto const width = embedding.width();
   auto const channels = embedding.weight.extent(0);
-  require(heads > 0 && width % heads == 0, where, ": width D = ", width, " is not a multiple of heads = ", heads);
+  auto const outputs = weights.value.extent(0);
+  require(heads > 0 && outputs % heads == 0, where, ": V = ", outputs,
+          " features of the output are not a multiple of heads = ", heads);
   require(embedding.tokens() > 0, where, ": there are no tokens to attend to");
   require(patches.channels() == embedding.tokens() && patches.pixels() == embedding.pixels(), where,
           ": patches are of C = ", patches.channels(), " channels of s = ", patches.pixels(),
@@ -27,8 +29,8 @@ void require_pooling_shapes(char const* where, Source const& patches, PoolingWei
   require_shape(where, "bias", embedding.bias, {channels, width});
   require_shape(where, "embedding", embedding.embedding, {channels, width});
   require_shape(where, "query", weights.query, {heads, width});
-  require_shape(where, "value", weights.value, {width, width});
-  require_shape(where, "o", pooled.o, {patches.count(), width});
+  require_shape(where, "value", weights.value, {outputs, width});
+  require_shape(where, "o", pooled.o, {patches.count(), outputs});
   require_shape(where, "maximum", pooled.maximum, {patches.count(), heads});
   require_shape(where, "sum", pooled.sum, {patches.count(), heads});
 }
@@ -56,7 +58,7 @@ void batched_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingChoice
 /// Gradients of the weights and, if wanted, of the image, from d_o. maximum and sum may be those of more tokens than
 /// these.
 ///
-/// Shapes: d_o (N, D); delta (N, h): the sum over a head's features of d_o * o; d_weights as weights: query is
+/// Shapes: d_o (N, V); delta (N, h): the sum over a head's features of d_o * o; d_weights as weights: query is
 /// overwritten, the others are added to. d_patches: patches of the image's gradient, which the caller cleared, or
 /// `no_gradient`. Throws: ShapeError.
 template <class TokenType = SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, class DSource>

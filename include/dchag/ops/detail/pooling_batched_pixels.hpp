@@ -17,8 +17,8 @@ template <class ExecutionSpace>
 PixelTiles pixel_tiles(PoolingSizes const& n, std::size_t wanted_positions) {
   constexpr std::size_t half = pooling_budget<ExecutionSpace> / 2;
   std::size_t const S = n.pixels + 1;
-  std::size_t const parts =
-      ceil_div(n.tokens, std::clamp<std::size_t>(half / (4 * n.width * S), 1, n.tokens)); // E, U and their gradients
+  std::size_t const parts = ceil_div(
+      n.tokens, std::clamp<std::size_t>(half / (2 * (n.width + n.outputs) * S), 1, n.tokens)); // E, U, their gradients
   std::size_t const tokens = ceil_div(n.tokens, parts);
   std::size_t const per_position = tokens * (2 * (n.heads + 1) * S + 2 * n.heads);
   std::size_t const positions = wanted_positions != 0 ? wanted_positions : half / per_position;
@@ -91,7 +91,7 @@ auto joined(View const& view) {
   return reshape<3>(view, {view.extent(0), view.extent(1), view.extent(2) * view.extent(3)});
 }
 
-/// (D, C, S) as (h, d, C S).
+/// (V, C, S) as (h, d, C S).
 template <TensorView<3> View>
 auto head_matrices(View const& view, std::size_t heads) {
   return reshape<3>(view, {heads, view.extent(0) / heads, view.extent(1) * view.extent(2)});
@@ -117,9 +117,9 @@ struct PixelPart {
     gemm(exec, Op::none, Op::none, T(1), weights.query, flattened(E), T(0), flattened(g));
   }
 
-  /// U = W_v E: (D, C, S).
+  /// U = W_v E: (V, C, S).
   Numbers<3> values(Frame& frame, Numbers<2> const& value) const {
-    auto const U = frame.template take<T, 3>(extents_of(E));
+    auto const U = frame.template take<T, 3>({value.extent(0), E.extent(1), E.extent(2)});
     gemm(exec, Op::none, Op::none, T(1), value, flattened(E), T(0), flattened(U));
     return U;
   }
@@ -227,7 +227,7 @@ void batched_pixels_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
         scatter_tile(exec, d_p, c, n, d_patches);
       }
     });
-    auto const d_E = U; // its last use was in the last tile
+    auto const d_E = frame.template take<T, 3>(extents_of(part.E));
     gemm(exec, Op::transpose, Op::none, T(1), weights.value, flattened(d_U), T(0), flattened(d_E));
     gemm(exec, Op::transpose, Op::none, T(1), weights.query, flattened(Q), T(1), flattened(d_E));
     scatter_embedding(exec, d_E, c, d_weights.patch_embedding);

@@ -96,7 +96,7 @@ public:
   std::size_t columns; // S
   PoolingTiles tiles;
   Stored<3> g;     // (h, C, S): logits are g[h, c] . p[c, n]
-  Stored<2> value; // (D, D): W_v
+  Stored<2> value; // (V, D): W_v
 
 private:
   Source const& m_patches;
@@ -112,7 +112,7 @@ void batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wa
   auto const& exec = workspace.exec();
   auto frame = workspace.frame();
   BatchedTokens<TokenType, ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
-  auto const [N, C, s, D, h] = batched.sizes;
+  auto const [N, C, s, D, h, V] = batched.sizes;
   std::size_t const width = D;
   std::size_t const heads = h;
   std::size_t const count = C;
@@ -144,7 +144,7 @@ void batched_tokens_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
   auto const& exec = workspace.exec();
   auto frame = workspace.frame();
   BatchedTokens<TokenType, ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
-  auto const [N, C, s, D, h] = batched.sizes;
+  auto const [N, C, s, D, h, V] = batched.sizes;
   std::size_t const S = batched.columns;
   std::size_t const width = D;
   std::size_t const heads = h;

@@ -7,7 +7,7 @@
 ///
 /// A patch carries a 1 behind its s pixels, and an embedding E[c] the column b[c] + v[c] behind its s columns. Tokens,
 /// logits and the gradients of weight and bias are then plain products of S >= s + 1 columns; columns beyond are zero.
-/// Letters: D width, h heads, C tokens, t positions of a tile, R = t h.
+/// Letters: D width, h heads, V features of the output, C tokens, t positions of a tile, R = t h.
 
 #include <dchag/core/bfloat16.hpp>
 #include <dchag/core/check.hpp>
@@ -27,8 +27,12 @@ inline constexpr std::size_t pooling_budget = std::size_t(1) << (runs_on_host<Ex
 /// Sizes of a pooling of these patches.
 template <class Source, class Weights>
 PoolingSizes sizes_of(Source const& patches, Weights const& weights) {
-  return {patches.count(), weights.patch_embedding.tokens(), weights.patch_embedding.pixels(), weights.query.extent(1),
-          weights.query.extent(0)};
+  return {.positions = patches.count(),
+          .tokens = weights.patch_embedding.tokens(),
+          .pixels = weights.patch_embedding.pixels(),
+          .width = weights.query.extent(1),
+          .heads = weights.query.extent(0),
+          .outputs = weights.value.extent(0)};
 }
 
 /// Calls f(begin, end) for the parts [begin, end) of [0, count) that are `length` long, the last one shorter.

@@ -26,19 +26,19 @@ struct LanePooling {
   ExecutionSpace exec;
   Source patches;
   PoolingWeights<ExecutionSpace, T> weights;
-  std::size_t N, C, s, D, h, d;
-  std::size_t strip;        // features of which tokens are made at a time
-  T* keys = nullptr;        // (C, h, s)
-  T* key_offsets = nullptr; // (C, h)
-  T* offsets = nullptr;     // (C, D), bias + embedding of each token
+  std::size_t N, C, s, D, h, V, d; // V: features of the output, d of each head
+  std::size_t strip;               // features of which tokens are made at a time
+  T* keys = nullptr;               // (C, h, s)
+  T* key_offsets = nullptr;        // (C, h)
+  T* offsets = nullptr;            // (C, D), bias + embedding of each token
 
   LanePooling(ExecutionSpace const& instance, Source const& source, PoolingWeights<ExecutionSpace, T> const& all)
       : exec(instance), patches(source), weights(all), N(source.count()), C(all.patch_embedding.tokens()),
-        s(source.pixels()), D(all.value.extent(0)), h(all.query.extent(0)), d(D / h),
+        s(source.pixels()), D(all.value.extent(1)), h(all.query.extent(0)), V(all.value.extent(0)), d(V / h),
         strip(host_strip(D, workers_of(exec))) {}
 
   std::size_t blocks() const { return (N + W - 1) / W; }
-  LaneSizes sizes() const { return {N, C, s, D, h, strip, workers_of(exec)}; }
+  LaneSizes sizes() const { return {N, C, s, D, h, V, strip, workers_of(exec)}; }
   /// Positions of a tile that begins at block `block`.
   std::size_t positions(std::size_t block, std::size_t count) const { return std::min(N - block * W, count * W); }
   std::size_t channel(std::size_t token) const { return weights.patch_embedding.channels(token); }

@@ -6,9 +6,9 @@
 /// The fused attention pooling on hosts with the values folded into the pixels: no token exists, not even for a moment.
 ///
 /// A constant pixel of 1 behind the s pixels of each patch takes bias and embedding along: s + 1 pixels. A chunk of
-/// tokens is then a matrix V (tokens (s + 1), D) = E' W_v^T, one product as large as the machine likes, and
+/// tokens is then a matrix U (tokens (s + 1), V) = E' W_v^T, one product as large as the machine likes, and
 ///
-///     o[n, h, i] = sum over c, k of V[(c, k), (h, i)] a[n, h, c] patch(c, n, k)
+///     o[n, h, i] = sum over c, k of U[(c, k), (h, i)] a[n, h, c] patch(c, n, k)
 
 #include <dchag/ops/detail/pooling_kernels.hpp>
 #include <dchag/ops/detail/pooling_lanes.hpp>
@@ -29,7 +29,7 @@ void stack_embeddings(Problem const& problem, std::size_t begin, std::size_t end
   });
 }
 
-/// (rows, D) numbers of a workspace as a matrix.
+/// (rows, columns) numbers of a workspace as a matrix.
 template <class ExecutionSpace, class T>
 Tensor<ExecutionSpace, T, 2> matrix_of(T* data, std::size_t rows, std::size_t columns) {
   return Tensor<ExecutionSpace, T, 2>(data, rows, columns);
@@ -106,7 +106,7 @@ void lane_softmax_statistics(Workspace<ExecutionSpace>& workspace,
   });
 }
 
-/// `folded` (C (s + 1), D): V of all tokens, made before, or no data.
+/// `folded` (C (s + 1), V): U of all tokens, made before, or no data.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
 void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
                          LanePooling<ExecutionSpace, T, Source> const& problem,
@@ -115,7 +115,7 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
   constexpr std::size_t group = pixels_group;
   lane_softmax_statistics(workspace, problem, pooled);
   auto frame = workspace.frame();
-  std::size_t const C = problem.C, s = problem.s, D = problem.D;
+  std::size_t const C = problem.C, s = problem.s;
   std::size_t const chunk = folded_chunk(C, s);
   LaneTasks const work(problem.blocks(), pixels_blocks<T>(tile), workers_of(problem.exec));
   std::size_t const blocks = work.blocks, tasks = work.tasks;
@@ -125,7 +125,7 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
   bool const make = folded.data() == nullptr;
   T* const stacked = make ? take(shared[0]) : nullptr;
   T* const made = make ? take(shared[1]) : nullptr;
-  T* const output = take(shared[2]); // (blocks, D, W)
+  T* const output = take(shared[2]); // (blocks, V, W)
   auto const scratch = [&](std::size_t numbers) { return frame.template take<T, 2>({work.workers, numbers}); };
   auto const all_pixels = scratch(own[0]);
   auto const all_weights = scratch(own[1]);
@@ -135,10 +135,10 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
     std::size_t const columns = (end - begin) * (s + 1);
     if (make) {
       stack_embeddings(problem, begin, end, stacked);
-      gemm(problem.exec, Op::none, Op::transpose, T(1), matrix_of<ExecutionSpace>(stacked, columns, D),
-           problem.weights.value, T(0), matrix_of<ExecutionSpace>(made, columns, D));
+      gemm(problem.exec, Op::none, Op::transpose, T(1), matrix_of<ExecutionSpace>(stacked, columns, problem.D),
+           problem.weights.value, T(0), matrix_of<ExecutionSpace>(made, columns, problem.V));
     }
-    T const* const values = make ? made : folded.data() + begin * (s + 1) * D;
+    T const* const values = make ? made : folded.data() + begin * (s + 1) * problem.V;
     for_each_task(problem.exec, "dchag::ops::fused_pooling", tasks, [=](std::size_t task, std::size_t worker) {
       auto const& p = problem;
       std::size_t const first = task * blocks;
@@ -153,15 +153,15 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
         std::size_t const together = std::min(group, count - b);
         for (std::size_t head = 0; head < p.h; ++head) {
           scale_patches(p, end - begin, b, together, head, weights, pixels, scaled);
-          product<T>({p.d, together, columns}, {values + head * p.d, 1, p.D}, {scaled, together * W, W},
-                     {output + ((first + b) * p.D + head * p.d) * W, W, p.D * W},
+          product<T>({p.d, together, columns}, {values + head * p.d, 1, p.V}, {scaled, together * W, W},
+                     {output + ((first + b) * p.V + head * p.d) * W, W, p.V * W},
                      begin == 0 ? Start::zero : Start::result);
         }
       }
     });
   }
   for_each_task(problem.exec, "dchag::ops::fused_pooling_output", problem.blocks(),
-                [=](std::size_t b, std::size_t) { problem.from_lanes(output + b * problem.D * W, b, 1, pooled.o); });
+                [=](std::size_t b, std::size_t) { problem.from_lanes(output + b * problem.V * W, b, 1, pooled.o); });
 }
 
 /// The backward pass takes chunk after chunk of the tokens; in each, tasks share the heads, so that no two add to the
@@ -191,7 +191,7 @@ public:
 
   void run() {
     for_each_task(p.exec, "dchag::ops::fused_pooling_gradient", p.blocks(), [self = *this](std::size_t b, std::size_t) {
-      self.p.to_lanes(self.m_d_o, b, 1, self.m_d_output + b * self.p.D * W);
+      self.p.to_lanes(self.m_d_o, b, 1, self.m_d_output + b * self.p.V * W);
     });
     std::fill_n(m_d_keys, p.C * p.h * p.s, T(0));
     std::fill_n(m_d_key_offsets, p.C * p.h, T(0));
@@ -214,19 +214,20 @@ public:
   }
 
 private:
-  auto matrix(T* data) const { return matrix_of<ExecutionSpace>(data, m_tokens * (p.s + 1), p.D); }
+  auto embeddings() const { return matrix_of<ExecutionSpace>(m_stacked, m_tokens * (p.s + 1), p.D); }
+  auto outputs(T* data) const { return matrix_of<ExecutionSpace>(data, m_tokens * (p.s + 1), p.V); }
 
-  // V = E' W_v^T
+  // U = E' W_v^T
   void fold() const {
     stack_embeddings(p, m_begin, m_begin + m_tokens, m_stacked);
-    gemm(p.exec, Op::none, Op::transpose, T(1), matrix(m_stacked), p.weights.value, T(0), matrix(m_values));
-    clear_rows(p.exec, matrix(m_d_values));
+    gemm(p.exec, Op::none, Op::transpose, T(1), embeddings(), p.weights.value, T(0), outputs(m_values));
+    clear_rows(p.exec, outputs(m_d_values));
   }
 
-  // dE' = dV W_v, dW_v += dV^T E'
+  // dE' = dU W_v, dW_v += dU^T E'
   void unfold() const {
-    gemm(p.exec, Op::transpose, Op::none, T(1), matrix(m_d_values), matrix(m_stacked), T(1), m_d.value);
-    gemm(p.exec, Op::none, Op::none, T(1), matrix(m_d_values), p.weights.value, T(0), matrix(m_stacked));
+    gemm(p.exec, Op::transpose, Op::none, T(1), outputs(m_d_values), embeddings(), T(1), m_d.value);
+    gemm(p.exec, Op::none, Op::none, T(1), outputs(m_d_values), p.weights.value, T(0), embeddings());
     for_each_task(p.exec, "dchag::ops::unstack_embeddings", m_tokens, [self = *this](std::size_t i, std::size_t) {
       auto const& problem = self.p;
       std::size_t const D = problem.D, s = problem.s;
@@ -255,14 +256,14 @@ private:
     T* const scaled = m_scaled + worker * group * m_chunk * (p.s + 1) * W;
     for (std::size_t b = 0; b < m_count; b += group) {
       std::size_t const together = std::min(group, m_count - b);
-      // dV[(c, k), (h, i)] += sum over n of a[n, c] patch(c, n, k) do[n, h, i], before a becomes dz
+      // dU[(c, k), (h, i)] += sum over n of a[n, c] patch(c, n, k) do[n, h, i], before a becomes dz
       scale_patches(p, m_tokens, b, together, head, m_weights, m_pixels, scaled);
-      T const* const d_rows = m_d_o.data() + (m_first + b) * W * p.D + head * p.d;
+      T const* const d_rows = m_d_o.data() + (m_first + b) * W * p.V + head * p.d;
       std::size_t const positions = p.positions(m_first + b, together);
       std::size_t const whole = positions / W;
       auto const add = [&](std::size_t block, std::size_t inner, std::size_t segments) {
         product_of_columns<T>(p.d, {columns, 0, inner, segments}, {scaled + block * W, together * W, 1, W},
-                              {d_rows + block * W * p.D, p.D, 0, W * p.D}, {m_d_values + head * p.d, p.D, 0},
+                              {d_rows + block * W * p.V, p.V, 0, W * p.V}, {m_d_values + head * p.d, p.V, 0},
                               Start::result);
       };
       if (whole > 0) add(0, W, whole);
@@ -272,17 +273,17 @@ private:
     add_key_gradients(head, worker);
   }
 
-  // da[c] = sum over k of patch(c, k) sum over i of V[(c, k), (h, i)] do[h, i]; then dz in place of a
+  // da[c] = sum over k of patch(c, k) sum over i of U[(c, k), (h, i)] do[h, i]; then dz in place of a
   void differentiate_weights(std::size_t head, std::size_t worker, std::size_t b, std::size_t together) const {
     T* const products = m_products + worker * group * (p.s + 1) * W; // (s + 1, together, W)
-    T const* const d_output = m_d_output + ((m_first + b) * p.D + head * p.d) * W;
+    T const* const d_output = m_d_output + ((m_first + b) * p.V + head * p.d) * W;
     T delta[group][W] = {};
     for (std::size_t q = 0; q < together; ++q)
       for (std::size_t l = 0; l < p.positions(m_first + b + q, 1); ++l)
         delta[q][l] = m_delta((m_first + b + q) * W + l, head);
     for (std::size_t c = 0; c < m_tokens; ++c) {
-      product<T>({p.s + 1, together, p.d}, {m_values + c * (p.s + 1) * p.D + head * p.d, p.D, 1},
-                 {d_output, W, p.D * W}, {products, together * W, W}, Start::zero);
+      product<T>({p.s + 1, together, p.d}, {m_values + c * (p.s + 1) * p.V + head * p.d, p.V, 1},
+                 {d_output, W, p.V * W}, {products, together * W, W}, Start::zero);
       for (std::size_t q = 0; q < together; ++q) {
         std::size_t const at = (b + q) * m_tokens + c;
         T const* const pixels = m_pixels + at * (p.s + 1) * W;
@@ -339,8 +340,8 @@ private:
   std::size_t m_chunk, m_blocks, m_workers;        // tokens, blocks of positions at a time
   std::size_t m_begin = 0, m_tokens = 0;           // of this chunk
   std::size_t m_first = 0, m_count = 0;            // blocks of this tile
-  T *m_stacked, *m_values, *m_d_values;            // (tokens (s + 1), D)
-  T *m_d_output, *m_pixels, *m_weights;            // (blocks, D, W), (count, tokens, s + 1, W), (count, tokens, h, W)
+  T *m_stacked, *m_values, *m_d_values;            // (tokens (s + 1), D), then V for D
+  T *m_d_output, *m_pixels, *m_weights;            // (blocks, V, W), (count, tokens, s + 1, W), (count, tokens, h, W)
   T *m_scaled, *m_products, *m_key_lanes;          // of each worker
   T* m_d_pixels = nullptr;                         // of each worker: (count, tokens, s, W)
   T *m_d_keys, *m_d_key_offsets, *m_query_scratch; // (C, h, s), (C, h), scratch of unfold_keys

@@ -33,10 +33,10 @@ std::size_t host_tile(std::size_t pixels) {
 
 /// The sizes of a pooling by lanes, by which its scratch is measured: features of a strip, and tasks that run at once.
 struct LaneSizes {
-  std::size_t positions, tokens, pixels, width, heads, strip, workers;
+  std::size_t positions, tokens, pixels, width, heads, outputs, strip, workers;
 };
 inline LaneSizes lane_sizes(PoolingSizes const& n, std::size_t workers) {
-  return {n.positions, n.tokens, n.pixels, n.width, n.heads, host_strip(n.width, workers), workers};
+  return {n.positions, n.tokens, n.pixels, n.width, n.heads, n.outputs, host_strip(n.width, workers), workers};
 }
 
 /// How the blocks of W positions are shared out: so many to a task, so many tasks, of which so many run at once.
@@ -61,7 +61,7 @@ template <class T>
 std::array<std::size_t, 5> lane_tokens_scratch(LaneSizes const& n, LaneTasks const& work) {
   std::size_t const block = work.blocks * lanes<T>;
   return {block * n.tokens * n.pixels, block * n.tokens * n.heads, block * n.strip * strip_channels,
-          block * n.strip * n.heads, block * n.width};
+          block * n.strip * n.heads, block * n.outputs};
 }
 
 /// What the backward pass takes without the image's gradient, `blocks` of positions at a time, in numbers: patches,
@@ -76,14 +76,14 @@ std::array<std::size_t, 12> lane_tokens_gradient_scratch(LaneSizes const& n, std
   return {patches,
           patches,
           weights,
-          block * n.width,
+          block * n.outputs,
           workers * weights,
           workers * block * n.strip * strip_channels,
           sums,
           sums,
           n.tokens * n.heads * n.pixels,
           n.tokens * n.heads,
-          n.width * n.width,
+          n.width * n.outputs,
           n.width * n.heads + n.tokens * n.heads * n.pixels};
 }
 
@@ -124,8 +124,8 @@ std::size_t pixels_blocks(std::size_t tile) {
 /// and each worker: patches, weights, scaled patches.
 template <class T>
 std::array<std::size_t, 3> lane_pixels_shared_scratch(LaneSizes const& n) {
-  std::size_t const values = folded_chunk(n.tokens, n.pixels) * (n.pixels + 1) * n.width;
-  return {values, values, ceil_div(n.positions, lanes<T>) * n.width * lanes<T>};
+  std::size_t const columns = folded_chunk(n.tokens, n.pixels) * (n.pixels + 1);
+  return {columns * n.width, columns * n.outputs, ceil_div(n.positions, lanes<T>) * n.outputs * lanes<T>};
 }
 template <class T>
 std::array<std::size_t, 3> lane_pixels_scratch(LaneSizes const& n, LaneTasks const& work) {
@@ -143,9 +143,9 @@ std::array<std::size_t, 12> lane_pixels_gradient_scratch(LaneSizes const& n, std
   std::size_t const columns = chunk * (n.pixels + 1);
   std::size_t const keys = n.tokens * n.heads * n.pixels;
   return {columns * n.width,
-          columns * n.width,
-          columns * n.width,
-          ceil_div(n.positions, W) * n.width * W,
+          columns * n.outputs,
+          columns * n.outputs,
+          ceil_div(n.positions, W) * n.outputs * W,
           blocks * columns * W,
           blocks * chunk * n.heads * W,
           workers * pixels_group * columns * W,

@@ -77,7 +77,7 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
     std::size_t const count = std::min(blocks, p.blocks() - first);
     T* const pixels = &all_pixels(worker, 0);   // (count, C, s, W)
     T* const weights = &all_weights(worker, 0); // (count, C, h, W)
-    T* const output = &all_outputs(worker, 0);  // (count, D, W)
+    T* const output = &all_outputs(worker, 0);  // (count, V, W)
     gather_lanes(p.patches, 0, p.C, first * W, p.positions(first, count), pixels);
     p.logits(0, p.C, count, pixels, p.s, weights);
     p.softmax(first, count, weights, pooled);
@@ -94,7 +94,7 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
       // o[h, i] += W_v[h, i, strip] m[strip, h]
       for (std::size_t head = 0; head < p.h; ++head)
         product<T>({p.d, count, strip.size}, {p.weights.value.data() + head * p.d * p.D + strip.begin, p.D, 1},
-                   {strip.sums + head * W, p.h * W, strip.size * p.h * W}, {output + head * p.d * W, W, p.D * W},
+                   {strip.sums + head * W, p.h * W, strip.size * p.h * W}, {output + head * p.d * W, W, p.V * W},
                    index == 0 ? Start::zero : Start::result);
     }
     p.from_lanes(output, first, count, pooled.o);
@@ -140,7 +140,7 @@ public:
         for_each_task(p.exec, "dchag::ops::fused_pooling_pixels", m_count,
                       [self = *this](std::size_t b, std::size_t) { self.differentiate_pixels(b); });
     }
-    for_each_task(p.exec, "dchag::ops::fused_pooling_values", p.D,
+    for_each_task(p.exec, "dchag::ops::fused_pooling_values", p.V,
                   [self = *this](std::size_t i, std::size_t) { self.add_value_gradient(i); });
     unfold_keys(p, m_d_keys, m_d_key_offsets, m_d, m_d_query);
   }
@@ -148,7 +148,7 @@ public:
 private:
   void clear() {
     for_each_task(p.exec, "dchag::ops::fused_pooling_clear", p.D, [self = *this](std::size_t j, std::size_t) {
-      std::fill_n(self.m_d_value + j * self.p.D, self.p.D, T(0));
+      std::fill_n(self.m_d_value + j * self.p.V, self.p.V, T(0));
     });
     std::fill_n(m_d_keys, p.C * p.h * p.s, T(0));
     std::fill_n(m_d_key_offsets, p.C * p.h, T(0));
@@ -168,7 +168,7 @@ private:
     }
     p.logits(0, p.C, 1, pixels, p.s, weights);
     p.attend(block, 1, p.C, weights, m_pooled);
-    p.to_lanes(m_d_o, block, 1, m_d_output + b * p.D * W);
+    p.to_lanes(m_d_o, block, 1, m_d_output + b * p.V * W);
   }
 
   // A strip of features at all positions of the tile.
@@ -181,7 +181,7 @@ private:
     T const* const value = m_value();
     for (std::size_t head = 0; head < p.h; ++head) // dm[j, h] = sum over i of W_v[h, i, j] do[h, i]
       product<T>({strip.size, m_count, p.d}, {value + head * p.d * p.D + strip.begin, 1, p.D},
-                 {m_d_output + head * p.d * W, W, p.D * W}, {strip.gradients + head * W, p.h * W, strip.size * p.h * W},
+                 {m_d_output + head * p.d * W, W, p.V * W}, {strip.gradients + head * W, p.h * W, strip.size * p.h * W},
                  Start::zero);
     std::fill_n(strip.sums, m_count * strip.size * p.h * W, T(0));
     for (std::size_t begin = 0; begin < p.C; begin += Strip::channels) {
@@ -194,13 +194,13 @@ private:
     std::size_t const positions = p.positions(m_first, m_count);
     std::size_t const whole = positions / W;
     for (std::size_t head = 0; head < p.h; ++head) {
-      T const* const d_rows = m_d_o.data() + m_first * W * p.D + head * p.d;
-      T* const d_value = m_d_value + strip.begin * p.D + head * p.d;
+      T const* const d_rows = m_d_o.data() + m_first * W * p.V + head * p.d;
+      T* const d_value = m_d_value + strip.begin * p.V + head * p.d;
       T const* const sums = strip.sums + head * W;
       auto const add = [&](std::size_t block, std::size_t inner, std::size_t segments) {
         product_of_columns<T>(p.d, {strip.size, 0, inner, segments},
                               {sums + block * strip.size * p.h * W, p.h * W, 1, strip.size * p.h * W},
-                              {d_rows + block * W * p.D, p.D, 0, W * p.D}, {d_value, p.D, 0}, Start::result);
+                              {d_rows + block * W * p.V, p.V, 0, W * p.V}, {d_value, p.V, 0}, Start::result);
       };
       if (whole > 0) add(0, W, whole);
       if (positions % W > 0) add(whole, positions % W, 1);
@@ -277,7 +277,7 @@ private:
   }
 
   void add_value_gradient(std::size_t i) const {
-    for (std::size_t j = 0; j < p.D; ++j) m_d.value(i, j) += m_d_value[j * p.D + i];
+    for (std::size_t j = 0; j < p.D; ++j) m_d.value(i, j) += m_d_value[j * p.V + i];
   }
 
   T const* m_value() const { return p.weights.value.data(); }
@@ -290,11 +290,11 @@ private:
   std::size_t m_blocks, m_workers;       // of a tile
   std::size_t m_first = 0, m_count = 0;  // blocks of this tile
   T *m_pixels, *m_rows;                  // (count, C, s, W), (C, count W, s)
-  T *m_weights, *m_d_output;             // (count, C, h, W), (count, D, W)
+  T *m_weights, *m_d_output;             // (count, C, h, W), (count, V, W)
   T *m_d_weights, *m_d_pixels = nullptr; // of each worker: (count, C, h, W), (count, C, s, W)
   T *m_tokens, *m_sums, *m_gradients;    // of each worker: strips
   T *m_d_keys, *m_d_key_offsets;         // (C, h, s), (C, h)
-  T* m_d_value;                          // (D, D), transposed
+  T* m_d_value;                          // (D, V), transposed
   T* m_d_query;                          // scratch of unfold_keys
 };
 

@@ -84,7 +84,7 @@ void token_products(ExecutionSpace const& exec, X const& x, DM const& d_m, DA co
   }
 }
 
-/// W_v (D, D) as one matrix (d, D) a head.
+/// W_v (V, D) as one matrix (d, D) a head.
 template <class View>
 auto head_rows(View const& value, std::size_t heads) {
   return reshape<3>(value, {heads, value.extent(0) / heads, value.extent(1)});

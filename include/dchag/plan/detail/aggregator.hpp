@@ -70,14 +70,14 @@ inline Arrays final_parameters(AggregatorSizes const& a) {
 }
 
 inline std::size_t final_activations(AggregatorSizes const& a, Bytes bytes) {
-  if (a.how.final_module == Final::head_shared) return materialized_activations(a, a.how.groups, bytes, a.ranks);
+  if (a.how.final_module == Final::head_shared) return shared_activations(a, a.how.groups, bytes, a.ranks);
   return module_activations(final_sizes(a), a.how.groups, bytes);
 }
 
 inline PassBytes final_workspace(AggregatorSizes const& a, Bytes bytes) {
   if (a.how.final_module != Final::head_shared)
     return module_workspace(final_sizes(a), a.how.groups, Tokens::stored, bytes);
-  auto workspace = materialized_workspace(a, a.how.groups, bytes, a.ranks);
+  auto workspace = shared_workspace(a, a.how.groups, Tokens::stored, bytes, a.ranks);
   workspace.backward += bytes.taken(a.how.groups * a.positions * a.features); // shares of all tokens' gradients
   return workspace;
 }
@@ -131,7 +131,7 @@ inline std::size_t aggregator_activations(AggregatorSizes const& a, Bytes bytes)
   case Strategy::exact_flat:
     return tokens_activations(a, bytes) + fused_activations(a, bytes);
   case Strategy::tensor_parallel:
-    return tokens_activations(a, bytes) + materialized_activations(a, a.channels, bytes, a.ranks);
+    return tokens_activations(a, bytes) + shared_activations(a, a.channels, bytes, a.ranks);
   case Strategy::distributed_tokenization: {
     std::size_t const closed_up = a.channels < token_slots(a) ? a.channels : 0; // where slots are empty
     return index_bytes(2 * a.own_channels() + a.channels) + (token_slots(a) + closed_up) * token +
@@ -153,7 +153,7 @@ inline PassBytes aggregator_workspace(AggregatorSizes const& a, Bytes bytes) {
   case Strategy::exact_flat:
     return exact_flat_workspace(a, bytes);
   case Strategy::tensor_parallel:
-    return staged_workspace(a, materialized_workspace(a, a.channels, bytes, a.ranks), bytes);
+    return staged_workspace(a, shared_workspace(a, a.channels, a.first(), bytes, a.ranks), bytes);
   case Strategy::distributed_tokenization: {
     std::size_t const patches = tokenizer_workspace(a, bytes);
     auto workspace = larger(tree_workspace(a, a.channels, bytes), {patches, patches});

@@ -24,8 +24,10 @@ struct ModuleSizes {
   std::size_t threads;
 
   bool fused() const { return how.form == Form::fused; }
-  /// What the first level of a tree reads.
-  Tokens first() const { return fused() ? Tokens::unmade : Tokens::stored; }
+  /// What the first module reads: tokens that were sent are stored.
+  Tokens first() const {
+    return fused() && how.strategy != Strategy::distributed_tokenization ? Tokens::unmade : Tokens::stored;
+  }
 };
 
 // --- cross-attention ------------------------------------------------------------------------------------------------
@@ -44,28 +46,30 @@ inline Arrays cross_attention_parameters(ModuleSizes const& m, Array::Kind kind,
   return all;
 }
 
-inline std::size_t fused_activations(ModuleSizes const& m, Bytes bytes) {
-  std::size_t const D = m.features, h = m.heads;
-  return bytes.of(D + h * D + m.positions * (D + 2 * h)); // query, absorbed, pooled with maximum and sum
+inline std::size_t fused_activations(ModuleSizes const& m, Bytes bytes, std::size_t ranks = 1) {
+  std::size_t const V = m.features / ranks, h = m.heads / ranks;
+  return bytes.of(V + h * m.features + m.positions * (V + 2 * h)); // query, absorbed, pooled with maximum and sum
 }
 
-inline PassBytes pooling_workspace(ModuleSizes const& m, std::size_t inputs, Tokens tokens, Bytes bytes) {
+inline PassBytes pooling_workspace(ModuleSizes const& m, std::size_t inputs, Tokens tokens, Bytes bytes,
+                                   std::size_t ranks = 1) {
   using Host = Kokkos::DefaultHostExecutionSpace;
   auto const of = [&]<class T>(T) {
     if (tokens == Tokens::stored)
-      return ops::absorbed_pooling_workspace<Host, T>(m.positions, inputs, m.features, m.heads);
-    return ops::fused_pooling_workspace<T>(m.threads, {m.positions, inputs, m.pixels, m.features, m.heads},
-                                           m.how.pooling);
+      return ops::absorbed_pooling_workspace<Host, T>(m.positions, inputs, m.features, m.heads / ranks);
+    return ops::fused_pooling_workspace<T>(
+        m.threads, {m.positions, inputs, m.pixels, m.features, m.heads / ranks, m.features / ranks}, m.how.pooling);
   };
   return bytes.number == 8 ? of(double()) : of(float());
 }
 
-inline PassBytes fused_workspace(ModuleSizes const& m, std::size_t inputs, Tokens tokens, Bytes bytes) {
-  std::size_t const N = m.positions, D = m.features, h = m.heads;
-  auto const pooling = pooling_workspace(m, inputs, tokens, bytes);
-  std::size_t const biased = m.how.projection_bias ? bytes.taken(N * D) : 0;
+inline PassBytes fused_workspace(ModuleSizes const& m, std::size_t inputs, Tokens tokens, Bytes bytes,
+                                 std::size_t ranks = 1) {
+  std::size_t const N = m.positions, D = m.features, V = D / ranks, h = m.heads / ranks;
+  auto const pooling = pooling_workspace(m, inputs, tokens, bytes, ranks);
+  std::size_t const biased = m.how.projection_bias ? bytes.taken(N * V) : 0;
   return {std::max(pooling.forward, biased),
-          bytes.taken(N * D, N * h, h * D) + std::max({biased, pooling.backward, bytes.taken(D)})};
+          bytes.taken(N * V, N * h, h * D) + std::max({biased, pooling.backward, bytes.taken(V)})};
 }
 
 inline std::size_t materialized_activations(ModuleSizes const& m, std::size_t inputs, Bytes bytes,
@@ -78,6 +82,15 @@ inline PassBytes materialized_workspace(ModuleSizes const& m, std::size_t inputs
   std::size_t const N = m.positions, D = m.features / ranks, h = m.heads / ranks;
   // d_pooled, d_keys, d_values, delta, the query's gradient by rows and in all
   return {0, bytes.taken(N * D, inputs * N * D, inputs * N * D, N * h, N * D, D)};
+}
+
+/// In either form, with the heads shared by so many ranks.
+inline std::size_t shared_activations(ModuleSizes const& m, std::size_t inputs, Bytes bytes, std::size_t ranks) {
+  return m.fused() ? fused_activations(m, bytes, ranks) : materialized_activations(m, inputs, bytes, ranks);
+}
+inline PassBytes shared_workspace(ModuleSizes const& m, std::size_t inputs, Tokens tokens, Bytes bytes,
+                                  std::size_t ranks) {
+  return m.fused() ? fused_workspace(m, inputs, tokens, bytes, ranks) : materialized_workspace(m, inputs, bytes, ranks);
 }
 
 // --- any module -----------------------------------------------------------------------------------------------------
