@@ -4,6 +4,7 @@
 
 #include <numeric>
 #include <support/replicas.hpp>
+#include <support/traffic.hpp>
 
 using namespace dchag;
 using namespace dchag::test;
@@ -30,22 +31,13 @@ std::size_t total(std::vector<std::size_t> const& sizes, std::size_t begin, std:
                          sizes.begin() + static_cast<std::ptrdiff_t>(end), std::size_t{0});
 }
 
-/// Calls and numbers of one kind of collective.
-struct Sent {
-  std::size_t calls, numbers;
-};
-
 } // namespace
 
 TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_CASES) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   comm::Communicator const world;
-  bool const staged = comm::detail::needs_staging<Tensor<Space, T, 1>>;
-  std::string const gather = staged ? "MPI_Allgather" : "MPI_Iallgather";
-  std::string const scatter = staged ? "MPI_Reduce_scatter_block" : "MPI_Ireduce_scatter_block";
-  std::string const reduce = staged ? "MPI_Allreduce" : "MPI_Iallreduce";
-  std::size_t const n = UnitModel<Space, T>::depth;
+  constexpr bool staged = comm::detail::needs_staging<Tensor<Space, T, 1>>;
   for (auto const& shape : mesh_shapes(world.size()))
     for (auto const policy : all_shardings)
       for (std::size_t const K : {1u, 3u}) {
@@ -54,42 +46,19 @@ TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_
         CAPTURE(shape.data);
         CAPTURE(static_cast<int>(sharding));
         CAPTURE(K);
-        auto const S = static_cast<std::size_t>(shape.shard);
-        auto const sizes = padded_sizes<T>(sharding == Sharding::none ? 1 : S);
-        std::size_t const R = sizes.back(), N = total(sizes, 0, n + 1);
-        Sent gathers{0, 0}, scatters{0, 0}, reduces{0, 0};
-        if (sharding == Sharding::none) {
-          if (world.size() > 1) reduces = {n + 1, N};
-        } else {
-          if (shape.data > 1) reduces = {n + 1, N / S};
-          if (S > 1 && sharding == Sharding::optimizer) {
-            gathers = {n + 1, N / S};
-            scatters = {n + 1, N};
-          } else if (S > 1) {
-            std::size_t const first_two = total(sizes, 0, 2), last_two = total(sizes, n - 2, n);
-            gathers = {n + (2 * K - 1) * (n - 2) + 1,
-                       (N - R + K * (N - R - last_two) + (K - 1) * (N - R - first_two) + R) / S};
-            scatters = {K * n + 1, K * (N - R) + R};
-          }
-        }
+        std::vector<UnitSize> units;
+        for (auto const size : padded_sizes<T>(sharding == Sharding::none ? 1 : static_cast<std::size_t>(shape.shard)))
+          units.push_back({size});
         Replica<Space, T> replica(world, shape, policy);
         replica.gradients(K);
         replica.training.values_changed();
         support::CommCount const count;
         replica.gradients(K);
         replica.training.values_changed();
-        CHECK(count.calls(gather) == gathers.calls);
-        CHECK(count.bytes_sent(gather) == gathers.numbers * sizeof(T));
-        CHECK(count.calls(scatter) == scatters.calls);
-        CHECK(count.bytes_sent(scatter) == scatters.numbers * sizeof(T));
-        CHECK(count.calls(reduce) == reduces.calls);
-        CHECK(count.bytes_sent(reduce) == reduces.numbers * sizeof(T));
-        CHECK(count.total_calls() == gathers.calls + scatters.calls + reduces.calls);
+        CHECK(Traffic(count) == sharding_traffic<T, staged>(replica.mesh, sharding, units, K));
         support::CommCount const norm;
         gradient_norm(replica.exec, replica.training, replica.training.gradient_sum());
-        bool const sums = sharding != Sharding::none && S > 1;
-        CHECK(norm.total_calls() == (sums ? 1 : 0));
-        CHECK(norm.total_bytes_sent() == (sums ? sizeof(double) : 0));
+        CHECK(Traffic(norm) == clipping_traffic(replica.mesh, sharding));
       }
 }
 

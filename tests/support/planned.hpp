@@ -10,6 +10,7 @@
 #include <dchag/train/adamw.hpp>
 
 #include <support/distributed.hpp>
+#include <support/encoder_form.hpp>
 #include <support/memory.hpp>
 #include <support/replicas.hpp>
 
@@ -67,14 +68,6 @@ Aggregator make_planned(PlannedSpace const& exec, comm::Communicator const& tens
     return Aggregator(exec, tensor, groups_config(c));
   else
     return Aggregator(exec, tensor, aggregator_config(c));
-}
-
-template <class Form>
-Form form_on(comm::Communicator const& tensor) {
-  if constexpr (std::same_as<Form, Replicated>)
-    return Form();
-  else
-    return Form(tensor);
 }
 
 struct Planned {

@@ -46,6 +46,13 @@ std::size_t CommCount::total_bytes_sent() const {
   return total;
 }
 
+CommCount::Tallies CommCount::by_function() const {
+  Tallies called;
+  for (auto const& [function, tally] : everything())
+    if (calls(function) > 0) called[function] = since_start(function);
+  return called;
+}
+
 double cpu_seconds() {
   timespec time{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);

@@ -16,6 +16,13 @@ namespace dchag::support {
 /// of a receive. They do not depend on how MPI moves them.
 class CommCount {
 public:
+  struct Tally {
+    std::size_t calls = 0;
+    std::size_t bytes = 0;
+    friend bool operator==(Tally const&, Tally const&) = default;
+  };
+  using Tallies = std::map<std::string, Tally>;
+
   CommCount() { reset(); }
 
   /// Begins anew.
@@ -25,17 +32,13 @@ public:
   std::size_t bytes_sent(std::string const& function) const;
   std::size_t total_calls() const;
   std::size_t total_bytes_sent() const;
+  /// Of the functions that were called.
+  Tallies by_function() const;
 
   /// Processor time that this process spent in those calls, waiting for others included.
   double seconds() const { return all_seconds() - m_start_seconds; }
 
 private:
-  struct Tally {
-    std::size_t calls = 0;
-    std::size_t bytes = 0;
-  };
-  using Tallies = std::map<std::string, Tally>;
-
   friend void note_call(char const* function, std::size_t bytes);
   friend void note_seconds(double seconds);
   static Tallies& everything();

@@ -9,6 +9,7 @@
 #include <dchag/train/clipping.hpp>
 
 #include <support/distributed.hpp>
+#include <support/encoder_form.hpp>
 #include <support/replicas.hpp>
 
 /// \file
@@ -24,6 +25,82 @@ inline DistributedAggregatorConfig grouped_config() {
   return {.channels = strategy_channels, .groups = 8, .patch = 2, .width = 16, .heads = 8, .seed = 5};
 }
 
+inline MaskedAutoencoderConfig strategy_model(bool recompute) {
+  return {.height = 6,
+          .width = 8,
+          .depth = 2,
+          .heads = 8,
+          .decoder_features = 8,
+          .decoder_depth = 1,
+          .decoder_heads = 2,
+          .mlp_ratio = 2,
+          .dropout = 0.1,
+          .recompute = recompute};
+}
+
+struct StrategySettings {
+  parallel::Sharding sharding = parallel::Sharding::none;
+  bool recompute = false;
+  std::size_t batch = strategy_batch;
+  double mask_ratio = 0.5;
+};
+
+/// The model in training on a mesh.
+template <class AggregatorType, class Form>
+struct StrategyTraining {
+  using Aggregator = AggregatorType;
+  using Space = typename Aggregator::execution_space;
+  using T = typename Aggregator::value_type;
+  using Model = MaskedAutoencoder<Aggregator, Form>;
+
+  /// `make` makes the aggregator from an instance and the communicator of tensor parallelism.
+  template <class Make>
+  StrategyTraining(comm::Communicator const& world, comm::MeshShape shape, StrategySettings const& how,
+                   Make const& make)
+      : settings(how), mesh(world, shape),
+        model(exec, make(exec, mesh.tensor()), strategy_model(how.recompute), form_on<Form>(mesh.tensor())),
+        training(exec, mesh, model, how.sharding),
+        // The gradient of the keys' bias is nothing but rounding; with a small epsilon it would move like any other.
+        optimizer(exec, training, {.epsilon = 1e-5}),
+        image(random_tensor<T>(exec, 1, "image", {how.batch, strategy_channels, std::size_t{6}, std::size_t{8}})) {}
+
+  /// Forward and backward on this replica's samples; this rank's gradients are there.
+  double gradients(std::size_t step) {
+    auto const samples = samples_of(mesh, settings.batch, 0, 1);
+    auto const own = model.aggregator().own_channels();
+    auto const target =
+        Kokkos::subview(image, std::pair(samples.begin, samples.end), Kokkos::ALL, Kokkos::ALL, Kokkos::ALL);
+    Image const input{Kokkos::subview(target, Kokkos::ALL, std::pair(own.begin, own.end), Kokkos::ALL, Kokkos::ALL)};
+    mask.draw(exec, samples.size(), strategy_positions, settings.mask_ratio, Model::Mask::Loss::hidden, 1, step,
+              samples.begin);
+    context.dropout = {.training = true, .step = static_cast<std::uint32_t>(step), .first_sample = samples.begin};
+    training.begin_step();
+    model.forward(workspace, context, input, mask);
+    double const loss = model.backward(workspace, context, input, target, mask);
+    training.finish_backward();
+    return loss;
+  }
+
+  /// Ends the step; the loss of all samples.
+  double update(double loss) {
+    clip_gradients(exec, training, 0.5, training.gradient_sum());
+    optimizer.step(exec, training, 1e-3);
+    training.values_changed();
+    return training.mean(loss);
+  }
+
+  StrategySettings settings;
+  Space exec;
+  Workspace<Space> workspace{exec};
+  comm::Mesh mesh;
+  Model model;
+  parallel::DataParallel<Model> training;
+  AdamW<Space, T> optimizer;
+  typename Model::Context context;
+  typename Model::Mask mask;
+  Tensor<Space, T, 4> image; // (batch, C, H, W)
+};
+
 /// What a training shows, step by step.
 struct TrainingRun {
   Numbers first_gradients; // of this rank's parts
@@ -32,57 +109,23 @@ struct TrainingRun {
 };
 
 /// So many steps on a mesh; the gradients of the first are compared with those of `one`, if given, which holds all of
-/// them. `make` makes the aggregator from an instance and the communicator of tensor parallelism.
+/// them. `make` as for `StrategyTraining`.
 template <class Form, class Make>
 TrainingRun train_on(comm::Communicator const& world, comm::MeshShape shape, parallel::Sharding sharding,
                      std::size_t steps, Make const& make, TrainingRun const* one = nullptr) {
   using Aggregator = std::invoke_result_t<Make, Kokkos::DefaultExecutionSpace, comm::Communicator const&>;
-  using Space = typename Aggregator::execution_space;
   using T = typename Aggregator::value_type;
-  using Model = MaskedAutoencoder<Aggregator, Form>;
-  Space const exec;
-  Workspace<Space> workspace(exec);
-  comm::Mesh const mesh(world, shape);
-  Model model(exec, make(exec, mesh.tensor()),
-              {.height = 6,
-               .width = 8,
-               .depth = 2,
-               .heads = 8,
-               .decoder_features = 8,
-               .decoder_depth = 1,
-               .decoder_heads = 2,
-               .mlp_ratio = 2,
-               .dropout = 0.1,
-               .recompute = shape.shard > 1},
-              Form(mesh.tensor()));
-  parallel::DataParallel training(exec, mesh, model, sharding);
-  // The gradient of the keys' bias is nothing but rounding; with a small epsilon it would move like any other.
-  AdamW<Space, T> optimizer(exec, training, {.epsilon = 1e-5});
-  typename Model::Context context;
-  typename Model::Mask mask;
-  auto const image = random_tensor<T>(exec, 1, "image", {strategy_batch, strategy_channels, 6, 8});
-  auto const samples = samples_of(mesh, strategy_batch, 0, 1);
-  auto const own = model.aggregator().own_channels();
-  auto const target =
-      Kokkos::subview(image, std::pair(samples.begin, samples.end), Kokkos::ALL, Kokkos::ALL, Kokkos::ALL);
-  Image const input{Kokkos::subview(target, Kokkos::ALL, std::pair(own.begin, own.end), Kokkos::ALL, Kokkos::ALL)};
+  StrategyTraining<Aggregator, Form> strategy(world, shape, {.sharding = sharding, .recompute = shape.shard > 1}, make);
   TrainingRun run;
   for (std::size_t step = 0; step < steps; ++step) {
-    mask.draw(exec, samples.size(), strategy_positions, 0.5, Model::Mask::Loss::hidden, 1, step, samples.begin);
-    context.dropout = {.training = true, .step = static_cast<std::uint32_t>(step), .first_sample = samples.begin};
-    training.begin_step();
-    model.forward(workspace, context, input, mask);
-    double const loss = model.backward(workspace, context, input, target, mask);
-    training.finish_backward();
-    if (step == 0) run.first_gradients = gradients_of(training);
+    double const loss = strategy.gradients(step);
+    if (step == 0) run.first_gradients = gradients_of(strategy.training);
     if (step == 0 && one != nullptr)
-      CHECK(worst_error(run.first_gradients, part_of(one->first_gradients, training)) < tolerance<T>(1e-5, 1e-12));
-    clip_gradients(exec, training, 0.5, training.gradient_sum());
-    optimizer.step(exec, training, 1e-3);
-    training.values_changed();
-    run.losses.push_back(training.mean(loss));
+      CHECK(worst_error(run.first_gradients, part_of(one->first_gradients, strategy.training)) <
+            tolerance<T>(1e-5, 1e-12));
+    run.losses.push_back(strategy.update(loss));
   }
-  run.values = values_of(training);
+  run.values = values_of(strategy.training);
   return run;
 }
 

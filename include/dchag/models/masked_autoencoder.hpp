@@ -31,9 +31,9 @@ struct MaskedAutoencoderConfig {
 /// The aggregation of a position sees no other position, so hidden positions are not aggregated at all: the same
 /// function as masking after the aggregation, at a quarter of its cost for a mask of 75 %. Steps: image -> aggregator
 /// (B, kept, D) -> encoder -> Linear D -> D' -> mask tokens (B, L, D') -> decoder -> head (B, L, C s) -> mean squared
-/// error against the patches of the target. Collective: what the aggregator's `forward` does; `backward`: what its
-/// `backward` does, and in the encoder what `Form` says. Decoder and head are replicated: every rank computes the same
-/// loss. Source: He et al. 2022; the paper, section 5.1 (decoder 128 wide, 2 deep, 4 heads).
+/// error against the patches of the target. Collective: `forward` and `backward`: what the aggregator's do, and in the
+/// encoder what `Form` says; the numbers are in docs/strategies.md. Decoder and head are replicated: every rank
+/// computes the same loss. Source: He et al. 2022; the paper, section 5.1 (decoder 128 wide, 2 deep, 4 heads).
 template <class Aggregator, EncoderForm Form = Replicated>
 class MaskedAutoencoder {
 public:

@@ -33,8 +33,8 @@ concept HasUnits = HasParameters<M> && requires(M& model) {
 ///     ...
 ///     training.begin_step();                                           // gradients are zero
 ///     model.forward(workspace, context, image, mask);                  // this replica's samples
-///     model.backward(workspace, context, image, target, mask);         // sums a unit's gradients behind the next
-///     one's training.finish_backward();                                      // gradients are means over the replicas
+///     model.backward(workspace, context, image, target, mask);         // sums a unit's gradients behind the next's
+///     training.finish_backward();                                      // gradients are means over the replicas
 ///     clip_gradients(exec, training, 1.0, training.gradient_sum());
 ///     optimizer.step(exec, training, rate);
 ///     training.values_changed();                                       // all ranks see the new values
