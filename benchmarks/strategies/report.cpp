@@ -75,13 +75,14 @@ void print(std::vector<Row> const& rows) {
 }
 
 // What stays apart in a picture: the baselines, Tree0 in both forms, the exact one.
-constexpr char const* drawn[] = {"tensor parallelism",
-                                 "distributed tokenization",
+constexpr char const* drawn[] = {"tensor parallelism materialized",
+                                 "distributed tokenization materialized",
                                  "-C Tree0 materialized",
                                  "-L Tree0 materialized",
+                                 "tensor parallelism fused",
                                  "-C Tree0 fused",
                                  "-L Tree0 fused",
-                                 "flat exact"};
+                                 "flat exact fused"};
 
 hyperspectral::Raster curves(std::vector<Row> const& rows, std::string const& title, std::string const& label,
                              double (*value)(Row const&)) {

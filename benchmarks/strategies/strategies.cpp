@@ -169,18 +169,24 @@ void run_trees(comm::Communicator const& world, std::string const& letter, Sizes
 
 template <class Form>
 void run_baselines(comm::Communicator const& world, std::string const& form, Sizes const& sizes) {
-  run(world, "tensor parallelism" + form, sizes,
+  run(world, "tensor parallelism " + form, sizes,
       [&] { return TensorParallelAggregator<Space, T, Form>(Space(), world, sizes.flat()); });
-  run(world, "distributed tokenization" + form, sizes,
+  run(world, "distributed tokenization " + form, sizes,
       [&] { return DistributedTokenization<Space, T, Tree<CrossAttention>, Form>(Space(), world, sizes.flat()); });
 }
 
+template <class Form>
+void run_exact(comm::Communicator const& world, std::string const& form, Sizes const& sizes) {
+  run(world, "flat exact " + form, sizes, [&] { return FlatAggregator<Space, T, Form>(Space(), world, sizes.flat()); });
+}
+
 void run_all(comm::Communicator const& world, Sizes const& sizes) {
-  run_baselines<Materialized>(world, " materialized", sizes);
-  run_baselines<Fused>(world, " fused", sizes);
+  run_baselines<Materialized>(world, "materialized", sizes);
+  run_baselines<Fused>(world, "fused", sizes);
   run_trees<CrossAttention>(world, "-C", sizes);
   run_trees<Linear>(world, "-L", sizes);
-  run(world, "flat exact", sizes, [&] { return FlatAggregator<Space, T>(Space(), world, sizes.flat()); });
+  run_exact<Materialized>(world, "materialized", sizes);
+  run_exact<Fused>(world, "fused", sizes);
 }
 
 int run(int argc, char** argv, comm::Communicator const& world) {

@@ -64,8 +64,8 @@ std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings
 } // namespace
 
 std::string model_names_help() {
-  return "flat: one cross-attention over all channels, shared out exactly among any number of ranks (with "
-         "--materialized each does all of it); tensor: the same with its heads shared out, every rank making all "
+  return "flat: one cross-attention over all channels, shared out exactly among any number of ranks; "
+         "tensor: the same with its heads shared out, every rank making all "
          "tokens; tokens: the same with the tokenization distributed; cN@G, lN@G: D-CHAG -C, -L with G groups and "
          "TreeN "
          "in each, N = 0, 2, 4 or 8";

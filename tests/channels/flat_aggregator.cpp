@@ -10,15 +10,15 @@ using comm::Communicator;
 
 namespace {
 
-/// All ranks against the model of one rank, in both forms.
-template <class Case>
+/// All ranks, in this form, against the model of one rank, in both.
+template <class Case, class Form>
 void check(AggregatorConfig const& config, std::array<std::size_t, 4> const& extents, Choice const& choice = {}) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   CAPTURE(config.channels);
   Space const exec;
   Communicator const world;
-  FlatAggregator<Space, T> ranks(exec, world, config);
+  FlatAggregator<Space, T, Form> ranks(exec, world, config);
   ChannelAggregator<Space, T> one(exec, config);
   CHECK(starts_as(ranks, one));
   check_equals_one(ranks, one, extents, choice);
@@ -26,37 +26,43 @@ void check(AggregatorConfig const& config, std::array<std::size_t, 4> const& ext
   check_equals_one(ranks, published, extents, choice);
 }
 
+template <class Case, class Form>
+void check_all(ops::Values values) {
+  CAPTURE(std::string(name_of(values)));
+  check<Case, Form>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {2, 37, 4, 6});
+  check<Case, Form>({.channels = 4,
+                     .patch = 1,
+                     .width = 12,
+                     .heads = 4,
+                     .projection_bias = true,
+                     .pooling = {.values = values, .tile = 16}},
+                    {1, 4, 7, 5});
+  // on several ranks, some have none of these channels
+  check<Case, Form>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {2, 3, 4, 6},
+                    {.channels = {4, 1, 3}, .positions = {{5, 0}, {1, 4}}});
+  check<Case, Form>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {1, 1, 2, 2},
+                    {.channels = {20}});
+}
+
 } // namespace
 
 TEST_CASE_TEMPLATE("FlatAggregator: any number of ranks is the flat cross-attention of one", Case, DCHAG_TEST_CASES) {
-  for (auto const values : {ops::Values::tokens, ops::Values::pixels}) {
-    CAPTURE(std::string(name_of(values)));
-    check<Case>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {2, 37, 4, 6});
-    check<Case>({.channels = 4,
-                 .patch = 1,
-                 .width = 12,
-                 .heads = 4,
-                 .projection_bias = true,
-                 .pooling = {.values = values, .tile = 16}},
-                {1, 4, 7, 5});
-    // on several ranks, some have none of these channels
-    check<Case>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {2, 3, 4, 6},
-                {.channels = {4, 1, 3}, .positions = {{5, 0}, {1, 4}}});
-    check<Case>({.channels = 37, .patch = 2, .width = 8, .heads = 2, .pooling = {.values = values}}, {1, 1, 2, 2},
-                {.channels = {20}});
-  }
+  check_all<Case, Fused>(ops::Values::tokens);
+  check_all<Case, Fused>(ops::Values::pixels);
+  check_all<Case, Materialized>(ops::Values::automatic);
 }
 
 // One rank's logits are near 80, another's near -80: the merged softmax must neither overflow nor lose the others.
-TEST_CASE_TEMPLATE("FlatAggregator: logits of +-80 on different ranks", Case, DCHAG_TEST_CASES) {
+template <class Case, class Form>
+void check_large_logits() {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   Space const exec;
   Workspace<Space> workspace(exec);
   Communicator const world;
   AggregatorConfig const config{.channels = 8, .patch = 1, .width = 4, .heads = 1};
-  FlatAggregator<Space, T> ranks(exec, world, config);
-  ChannelAggregator<Space, T> one(exec, config);
+  FlatAggregator<Space, T, Form> ranks(exec, world, config);
+  ChannelAggregator<Space, T, Tree<CrossAttention>, Form> one(exec, config);
   auto const set = [&](auto& model) {
     randomize(model);
     model.for_each_parameter([&](auto& parameter) {
@@ -82,9 +88,14 @@ TEST_CASE_TEMPLATE("FlatAggregator: logits of +-80 on different ranks", Case, DC
   // a float logit of 80 is known to 4e-6, and so is its weight; the gradients of the keys then cancel
   CHECK(worst_error(found.d_weights, part_of(expected.d_weights, ranks)) < tolerance<T>(1e-4, 1e-12));
 }
+TEST_CASE_TEMPLATE("FlatAggregator: logits of +-80 on different ranks", Case, DCHAG_TEST_CASES) {
+  check_large_logits<Case, Fused>();
+  check_large_logits<Case, Materialized>();
+}
 
-TEST_CASE_TEMPLATE("FlatAggregator: two reductions forward, one backward, of bytes that know neither C nor P", Case,
-                   DCHAG_TEST_CASES) {
+/// Numbers that each rank gives to the reduction of the backward pass.
+template <class Case, class Form>
+void check_traffic(bool biased, std::size_t backward) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   Communicator const world;
@@ -92,14 +103,22 @@ TEST_CASE_TEMPLATE("FlatAggregator: two reductions forward, one backward, of byt
   std::size_t const B = 2, positions = 6, N = B * positions, D = 8, h = 2;
   for (std::size_t const C : {5, 37, 64}) {
     support::CommCount const construction;
-    FlatAggregator<Space, T> aggregator(Space(), world, {.channels = C, .patch = 2, .width = D, .heads = h});
+    FlatAggregator<Space, T, Form> aggregator(
+        Space(), world, {.channels = C, .patch = 2, .width = D, .heads = h, .projection_bias = biased});
     CHECK(construction.total_calls() == (alone ? 0 : 1));
     auto const traffic = traffic_of(aggregator, positions, {B, aggregator.own_channels().size(), 4, 6});
     CHECK(traffic.calls_forward == (alone ? 0 : 2));
     CHECK(traffic.bytes_forward == (alone ? 0 : N * (D + 2 * h) * sizeof(T)));
     CHECK(traffic.calls_backward == (alone ? 0 : 1));
-    CHECK(traffic.bytes_backward == (alone ? 0 : (D * D + h * D) * sizeof(T)));
+    CHECK(traffic.bytes_backward == (alone ? 0 : backward * sizeof(T)));
   }
+}
+TEST_CASE_TEMPLATE("FlatAggregator: two reductions forward, one backward, of bytes that know neither C nor P", Case,
+                   DCHAG_TEST_CASES) {
+  check_traffic<Case, Fused>(false, 8 * 8 + 2 * 8);
+  check_traffic<Case, Fused>(true, 8 * 8 + 2 * 8);
+  check_traffic<Case, Materialized>(false, 2 * 8 * 8 + 8);
+  check_traffic<Case, Materialized>(true, 2 * 8 * 8 + 3 * 8);
 }
 
 TEST_CASE_TEMPLATE("FlatAggregator: frozen weights give the same output", Case, DCHAG_TEST_CASES) {

@@ -36,6 +36,10 @@ TEST_CASE("the exact flat cross-attention trains as one rank does, in double and
   check_strategy<double, SequenceParallel>("exact", [](Space const& exec, comm::Communicator const& tensor) {
     return FlatAggregator<Space, double>(exec, tensor, strategy_config());
   });
+  check_strategy<double, TensorParallel>(
+      "exact, materialized", [](Space const& exec, comm::Communicator const& tensor) {
+        return FlatAggregator<Space, double, Materialized>(exec, tensor, strategy_config());
+      });
   check_strategy<float, TensorParallel>("exact", [](Space const& exec, comm::Communicator const& tensor) {
     return FlatAggregator<Space, float>(exec, tensor, strategy_config());
   });

@@ -56,6 +56,13 @@ TEST_CASE("an exact flat model on any ranks holds what was planned") {
     c.dropout = true;
     check_plans<FlatAggregator<Space, double>, SequenceParallel>(c);
   }
+  auto c = flat_config(ops::Values::automatic);
+  c.aggregation.strategy = plan::Strategy::exact_flat;
+  c.aggregation.form = plan::Form::materialized;
+  for (bool const biased : {false, true}) {
+    c.aggregation.projection_bias = biased;
+    check_plans<FlatAggregator<Space, float, Materialized>, TensorParallel>(c);
+  }
 }
 
 TEST_CASE("sharding divides what is at rest") {

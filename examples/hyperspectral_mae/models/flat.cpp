@@ -6,14 +6,15 @@
 
 namespace hyperspectral {
 
-// The ranks share the channels; what they compute is what one rank would.
 template <class T, class Form>
 AnyAggregator<T> make_flat(ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
-  using Aggregator = dchag::FlatAggregator<Space, T>;
+  using Aggregator = dchag::FlatAggregator<Space, T, Form>;
   return AnyAggregator<T>(Aggregator(Space(), mesh.tensor(), flat_config(settings)));
 }
 
 template AnyAggregator<float> make_flat<float, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
 template AnyAggregator<double> make_flat<double, dchag::Fused>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<float> make_flat<float, dchag::Materialized>(ModelSettings const&, dchag::comm::Mesh const&);
+template AnyAggregator<double> make_flat<double, dchag::Materialized>(ModelSettings const&, dchag::comm::Mesh const&);
 
 } // namespace hyperspectral

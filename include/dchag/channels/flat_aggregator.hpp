@@ -4,7 +4,8 @@
 
 #include <dchag/channels/detail/agreed.hpp>
 #include <dchag/channels/detail/check_batch.hpp>
-#include <dchag/channels/detail/merge_softmax.hpp>
+#include <dchag/channels/detail/flat_cross_attention.hpp>
+#include <dchag/channels/detail/token_stage.hpp>
 
 namespace dchag {
 
@@ -17,13 +18,14 @@ namespace dchag {
 /// own channels only.
 /// Collective: construction (one all-reduce of 16 bytes); `forward`: two all-reduces, the maximum of N h numbers, then
 /// the sum of N (D + h), whatever C and P are; `backward`: one all-reduce, the sum of D^2 + h D numbers, the gradients
-/// of W_v and of the absorbed query: no activation; `check`: two small all-reduces. One rank calls none of them.
+/// of W_v and of the absorbed query (materialized 2 D^2 + D, of W_k, W_v and the query, and 2 D more with biases): no
+/// activation; `check`: two small all-reduces. One rank calls none of them.
 /// Throws: as `DistributedAggregator`.
 /// Source: own, docs/fused.md; a model that was trained on one device can be distributed without training it again.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, AggregationForm Form = Fused>
 class FlatAggregator {
-  using Stage = detail::TokenStage<ExecutionSpace, T, Fused>;
-  using Module = CrossAttention::Module<ExecutionSpace, T, Fused>;
+  using Stage = detail::TokenStage<ExecutionSpace, T, Form>;
+  using Module = detail::FlatCrossAttention<ExecutionSpace, T, Form>;
 
 public:
   using value_type = T;
@@ -31,7 +33,7 @@ public:
 
   struct Context {
     TokenPlan<ExecutionSpace> plan;
-    typename Stage::Context stage;
+    typename Stage::Context stage; // materialized: tokens (c, N, D)
     typename Module::Context module;
   };
 
@@ -66,55 +68,30 @@ public:
   template <class Input>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input,
                Tensor<ExecutionSpace, T, 3> const& y) const {
-    auto const& exec = workspace.exec();
     auto const image = as_image(input);
-    prepare(exec, context, image);
+    prepare(workspace.exec(), context, image);
     std::size_t const positions = m_tokenizer.positions(context.plan, image);
     require_shape("FlatAggregator::forward", "y", y, {image.pixels.extent(0), positions, m_config.width});
-    std::size_t const N = rows(y).extent(0);
-    m_module.absorb(workspace, context.module);
-    if (context.plan.tokens() > 0) {
-      m_module.pool(workspace, context.module,
-                    Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image), N);
-    } else { // none of this rank's channels is present
-      m_module.reserve_pooled(exec, context.module, N);
-      Kokkos::deep_copy(exec, context.module.pooled.o, T(0));
-      Kokkos::deep_copy(exec, context.module.pooled.sum, T(0));
-      Kokkos::deep_copy(exec, context.module.pooled.maximum, std::numeric_limits<T>::lowest());
-    }
-    detail::merge_softmax(workspace, m_communicator, context.module.pooled);
-    m_module.project(workspace, context.module, rows(y));
+    m_module.forward(
+        workspace, m_communicator, context.module, context.plan.tokens() > 0,
+        [&]() -> decltype(auto) { return Stage::forward(workspace, m_tokenizer, context.stage, context.plan, image); },
+        rows(y));
   }
 
   /// Shapes: d_y like y, the same on every rank; d_pixels like the image's pixels, or `no_gradient`.
   template <class Input, GradientView<4> DPixels>
   void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input,
                 Tensor<ExecutionSpace, T, 3> const& d_y, DPixels const& d_pixels) const {
-    auto const& exec = workspace.exec();
-    std::size_t const D = m_config.width;
-    std::size_t const h = m_config.heads;
-    auto frame = workspace.frame();
-    auto const d_o = frame.template take<T, 2>(extents_of(context.module.pooled.o));
-    auto const delta = frame.template take<T, 2>(extents_of(context.module.pooled.sum));
-    auto const d_shared = frame.template take<T, 2>({D + h, D}); // of W_v, then of the absorbed query
-    Tensor<ExecutionSpace, T, 2> const d_value(d_shared.data(), D, D);
-    Tensor<ExecutionSpace, T, 2> const d_absorbed(d_shared.data() + D * D, h, D);
-    Kokkos::deep_copy(exec, d_shared, T(0));
-    m_module.project_backward(workspace, context.module, rows(d_y), d_o, delta);
-    if (context.plan.tokens() > 0)
-      Stage::backward(workspace, m_tokenizer, context.stage, context.plan, as_image(input), d_pixels,
-                      [&](auto const& tokens, auto const& d_tokens) {
-                        m_module.pool_backward(workspace, context.module, tokens, d_o, delta, d_absorbed, d_value, {},
-                                               d_tokens);
-                      });
-    comm::all_reduce(exec, m_communicator, d_shared, comm::Reduce::sum);
-    ops::add(exec, m_module.value_gradient(), d_value, m_module.value_gradient());
-    m_module.absorb_backward(workspace, context.module, d_absorbed);
+    m_module.backward(workspace, m_communicator, context.module, rows(d_y), [&](auto const& pool_backward) {
+      if (context.plan.tokens() > 0) // some of this rank's channels are present
+        Stage::backward(workspace, m_tokenizer, context.stage, context.plan, as_image(input), d_pixels, pool_backward);
+    });
   }
 
   /// As `ChannelAggregator::freeze`.
   template <class Input>
-  void freeze(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input) const {
+  void freeze(Workspace<ExecutionSpace>& workspace, Context& context,
+              Input const& input) const requires FusedForm<Form> {
     auto const image = as_image(input);
     prepare(workspace.exec(), context, image);
     if (context.plan.tokens() > 0)
@@ -130,7 +107,8 @@ public:
 private:
   template <class Pixels>
   void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
-    if (context.plan.update(exec, image.channels, m_config.channels, own_channels())) context.module.folded = {};
+    if (!context.plan.update(exec, image.channels, m_config.channels, own_channels())) return;
+    if constexpr (FusedForm<Form>) context.module.folded = {}; // `freeze` made it for other channels
   }
 
   comm::Communicator const& m_communicator;

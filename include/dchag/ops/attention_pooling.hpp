@@ -13,6 +13,24 @@ template <class ExecutionSpace>
 inline constexpr std::size_t pooling_block = runs_on_host<ExecutionSpace> ? 16 : 1;
 } // namespace detail
 
+/// Where `attention_pooling_forward` notes the maximum of each head's logits and the sum of exp(logit - maximum), (N,
+/// h) each, for those who merge them with others'.
+template <TensorView<2> View>
+struct SoftmaxStatistics {
+  View maximum, sum;
+
+  template <class T>
+  KOKKOS_FUNCTION void note(std::size_t n, std::size_t h, T largest, T total) const {
+    maximum(n, h) = largest;
+    sum(n, h) = total;
+  }
+};
+/// They are not wanted.
+struct NoStatistics {
+  template <class T>
+  KOKKOS_FUNCTION void note(std::size_t, std::size_t, T, T) const {}
+};
+
 /// One query attends to the M tokens of each position: the pooling of the channel aggregation.
 ///
 ///     a[n, h, c] = softmax over c of k[c, n, h] . q[h] / sqrt(d)        o[n, h] = sum over c of a[n, h, c] u[c, n, h]
@@ -20,9 +38,9 @@ inline constexpr std::size_t pooling_block = runs_on_host<ExecutionSpace> ? 16 :
 /// Shapes: q (D); k, u (M, N, D) keys and values; a (N, heads, M) is kept for the backward pass; o (N, D). D = heads *
 /// d. Source: mathematics of the materialized form; ClimaX (Nguyen et al. 2023), variable aggregation.
 template <KokkosExecutionSpace ExecutionSpace, TensorView<1> Q, TensorView<3> K, TensorView<3> U, TensorView<3> A,
-          TensorView<2> O>
+          TensorView<2> O, class Statistics = NoStatistics>
 void attention_pooling_forward(ExecutionSpace const& exec, std::size_t heads, Q const& q, K const& k, U const& u,
-                               A const& a, O const& o) {
+                               A const& a, O const& o, Statistics const& statistics = {}) {
   using T = typename O::value_type;
   using Worker = Team<ExecutionSpace>;
   auto const [M, N, D] = extents_of(k);
@@ -61,7 +79,9 @@ void attention_pooling_forward(ExecutionSpace const& exec, std::size_t heads, Q 
             T const largest = team.template max<T>(tokens, [&](std::size_t c) { return row[c]; });
             team.for_each(tokens, [&](std::size_t c) { row[c] = math::exp(row[c] - largest); });
             team.barrier();
-            T const scaling = T(1) / team.template sum<T>(tokens, [&](std::size_t c) { return row[c]; });
+            T const total = team.template sum<T>(tokens, [&](std::size_t c) { return row[c]; });
+            team.once([&] { statistics.note(n, h, largest, total); });
+            T const scaling = T(1) / total;
             team.for_each(tokens, [&](std::size_t c) { row[c] *= scaling; });
           }
           team.for_each(width, [&](std::size_t j) { o(n, j) = T(0); });
@@ -135,7 +155,8 @@ void attention_pooling_backward(ExecutionSpace const& exec, std::size_t heads, Q
               T* d_query = &d_q_rows(n, h * d);
               T const d_a = team.template sum<T>(d, [&](std::size_t j) { return gradient[j] * value[j]; });
               T const weight = a(n, h, c);
-              T const d_logit = scale * weight * (d_a - delta(n, h));
+              // a weight of 1 leaves its logit no gradient: d_a and delta agree but for rounding
+              T const d_logit = weight < T(1) ? scale * weight * (d_a - delta(n, h)) : T(0);
               team.for_each(d, [&](std::size_t j) {
                 d_value[j] = weight * gradient[j];
                 d_key[j] = d_logit * query[j];

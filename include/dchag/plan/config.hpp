@@ -82,7 +82,7 @@ struct Config {
 };
 
 /// The same, if there is such a model and run.
-/// Throws: ShapeError where sizes do not divide; Error where a strategy has no such form or layer.
+/// Throws: ShapeError where sizes do not divide; Error where a strategy has no such layer.
 inline Config const& checked(Config const& c) {
   auto const multiple = [](char const* what, std::size_t size, char const* of, std::size_t divisor) {
     require(size > 0 && divisor > 0 && size % divisor == 0, "plan: ", what, " is ", size, ", expected a multiple of ",
@@ -109,8 +109,6 @@ inline Config const& checked(Config const& c) {
   }
   if (a.strategy == Strategy::exact_flat || a.strategy == Strategy::distributed_tokenization)
     require(P <= c.channels, "plan: ", P, " tensor-parallel ranks, expected at most the channels, ", c.channels);
-  require<Error>(a.strategy != Strategy::exact_flat || a.form == Form::fused,
-                 "plan: the exact flat aggregation is materialized, expected fused: it has no other form");
   require<Error>((a.strategy != Strategy::tensor_parallel && a.strategy != Strategy::exact_flat) ||
                      (a.layer == Layer::cross_attention && a.level == 0),
                  "plan: a shared flat aggregation has a tree, expected one cross-attention");

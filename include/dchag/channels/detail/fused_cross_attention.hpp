@@ -19,7 +19,7 @@ template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Token = T>
 class FusedCrossAttention : public CrossAttentionParameters<ExecutionSpace, T> {
   static_assert(std::is_same_v<Token, T> || std::is_same_v<T, float>, "FusedBfloat16: the weights and sums are float");
   using Parameters = CrossAttentionParameters<ExecutionSpace, T>;
-  using Parameters::m_config, Parameters::m_k, Parameters::m_v, Parameters::m_out;
+  using Parameters::m_config, Parameters::m_k, Parameters::m_out;
   using Matrix = Tensor<ExecutionSpace, T, 2>;
 
 public:
@@ -133,7 +133,8 @@ public:
     if (m_v.has_bias()) ops::add_column_sums(exec, d_o, m_v.bias_gradient());
   }
 
-  Matrix value_gradient() const { return m_v.weight_gradient(); }
+protected:
+  using Parameters::m_v;
 
 private:
   // the projected query (1, V) as (h, 1, d), W_k (V, D) as (h, d, D)

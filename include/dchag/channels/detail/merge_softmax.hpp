@@ -7,6 +7,8 @@
 #include <dchag/core/workspace.hpp>
 #include <dchag/ops/pooling_weights.hpp>
 
+#include <limits>
+
 namespace dchag::detail {
 
 // parts[n] = (o[n, h] z exp(t - t*), z exp(t - t*)), with z = sum and t = maximum of this rank, t* of all
@@ -36,6 +38,26 @@ void normalise(ExecutionSpace const& exec, Matrix const& parts, Matrix const& o,
         sum(n, h) = total;
         for (std::size_t j = h * d; j < (h + 1) * d; ++j) o(n, j) = parts(n, j) / total;
       });
+}
+
+/// a[n, h, c] *= z exp(t - t*) / z*: the weights among a rank's own tokens become those among all ranks'.
+template <class ExecutionSpace, class Weights, class Matrix>
+void rescale_weights(ExecutionSpace const& exec, Weights const& a, Matrix const& own_maximum, Matrix const& own_sum,
+                     Matrix const& maximum, Matrix const& sum) {
+  std::size_t const tokens = a.extent(2);
+  for_each_element(
+      exec, "dchag::channels::rescale_weights", a.extent(0), a.extent(1), KOKKOS_LAMBDA(std::size_t n, std::size_t h) {
+        auto const factor = own_sum(n, h) * math::exp(own_maximum(n, h) - maximum(n, h)) / sum(n, h);
+        for (std::size_t c = 0; c < tokens; ++c) a(n, h, c) *= factor;
+      });
+}
+
+/// What a rank without tokens brings to `merge_softmax`.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+void pool_nothing(ExecutionSpace const& exec, ops::Pooled<ExecutionSpace, T> const& pooled) {
+  Kokkos::deep_copy(exec, pooled.o, T(0));
+  Kokkos::deep_copy(exec, pooled.sum, T(0));
+  Kokkos::deep_copy(exec, pooled.maximum, std::numeric_limits<T>::lowest());
 }
 
 /// What each rank pooled of its own tokens becomes what one rank would have pooled of all: softmax partials merge.

@@ -85,7 +85,23 @@ inline PassBytes final_workspace(AggregatorSizes const& a, Bytes bytes) {
 // --- the exact flat aggregation
 // ---------------------------------------------------------------------------------------
 
+inline std::size_t exact_flat_activations(AggregatorSizes const& a, Bytes bytes) {
+  if (a.fused()) return fused_activations(a, bytes);
+  return materialized_activations(a, a.own_channels(), bytes) + bytes.of(2 * a.positions * a.heads); // maximum, sum
+}
+
+inline PassBytes materialized_flat_workspace(AggregatorSizes const& a, Bytes bytes) {
+  std::size_t const N = a.positions, D = a.features, h = a.heads, token = a.own_channels() * N * D;
+  std::size_t const merging = a.ranks > 1 ? bytes.taken(N * h, N * h, N * h, N * (D + h)) : 0; // own, softmax partials
+  std::size_t const shared = (2 * D + (a.how.projection_bias ? 3 : 1)) * D;
+  // d_pooled, what is shared; d_tokens, then patches or d_keys, d_values, delta, the query's gradient by rows
+  return {std::max(tokenizer_workspace(a, bytes), merging),
+          bytes.taken(N * D, shared) + bytes.taken(token) +
+              std::max(tokenizer_workspace(a, bytes), bytes.taken(token, token, N * h, N * D))};
+}
+
 inline PassBytes exact_flat_workspace(AggregatorSizes const& a, Bytes bytes) {
+  if (!a.fused()) return materialized_flat_workspace(a, bytes);
   std::size_t const N = a.positions, D = a.features, h = a.heads;
   auto const pooling = pooling_workspace(a, a.own_channels(), Tokens::unmade, bytes);
   std::size_t const biased = a.how.projection_bias ? bytes.taken(N * D) : 0;
@@ -129,7 +145,7 @@ inline std::size_t aggregator_activations(AggregatorSizes const& a, Bytes bytes)
   case Strategy::flat:
     return tokens_activations(a, bytes) + tree_activations(a, a.channels, bytes);
   case Strategy::exact_flat:
-    return tokens_activations(a, bytes) + fused_activations(a, bytes);
+    return tokens_activations(a, bytes) + exact_flat_activations(a, bytes);
   case Strategy::tensor_parallel:
     return tokens_activations(a, bytes) + shared_activations(a, a.channels, bytes, a.ranks);
   case Strategy::distributed_tokenization: {
