@@ -55,10 +55,11 @@ AnyAggregator<T> make_aggregator(ModelName const& name, ModelSettings const& set
 
 template <class T>
 std::unique_ptr<Model> make(ModelName const& name, ModelSettings const& settings, dchag::comm::Mesh const& mesh) {
-  return std::make_unique<ModelOf<T>>(settings.materialized
-                                          ? make_aggregator<T, dchag::Materialized>(name, settings, mesh)
-                                          : make_aggregator<T, dchag::Fused>(name, settings, mesh),
-                                      settings, mesh);
+  auto aggregator = dchag::deferred([&] {
+    return settings.materialized ? make_aggregator<T, dchag::Materialized>(name, settings, mesh)
+                                 : make_aggregator<T, dchag::Fused>(name, settings, mesh);
+  });
+  return std::make_unique<ModelOf<T>>(std::move(aggregator), settings, mesh);
 }
 
 } // namespace

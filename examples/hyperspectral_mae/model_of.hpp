@@ -22,19 +22,21 @@ class ModelOf final : public Model {
   using Mask = typename Autoencoder::Mask;
 
 public:
+  /// The model has no memory before it is sharded; the aggregator may come without as well.
   ModelOf(Aggregator aggregator, ModelSettings const& settings, dchag::comm::Mesh const& mesh)
-      : m_settings(settings), m_mesh(mesh), m_own(aggregator.own_channels()),
-        m_model(m_workspace.exec(), std::move(aggregator),
-                {.height = settings.crop.lines,
-                 .width = settings.crop.samples,
-                 .depth = settings.depth,
-                 .heads = settings.heads,
-                 .decoder_features = settings.decoder_width,
-                 .decoder_depth = settings.decoder_depth,
-                 .decoder_heads = settings.decoder_heads,
-                 .dropout = settings.dropout,
-                 .recompute = settings.recompute},
-                dchag::parallel::TensorParallel(divides_heads() ? mesh.tensor() : m_alone)),
+      : m_settings(settings), m_mesh(mesh), m_own(aggregator.own_channels()), m_model(dchag::deferred([&] {
+          return Autoencoder(m_workspace.exec(), std::move(aggregator),
+                             {.height = settings.crop.lines,
+                              .width = settings.crop.samples,
+                              .depth = settings.depth,
+                              .heads = settings.heads,
+                              .decoder_features = settings.decoder_width,
+                              .decoder_depth = settings.decoder_depth,
+                              .decoder_heads = settings.decoder_heads,
+                              .dropout = settings.dropout,
+                              .recompute = settings.recompute},
+                             dchag::parallel::TensorParallel(divides_heads() ? mesh.tensor() : m_alone));
+        })),
         m_training(m_workspace.exec(), mesh, m_model, settings.sharding),
         m_optimizer(m_workspace.exec(), m_training,
                     {.beta1 = settings.beta1, .beta2 = settings.beta2, .weight_decay = settings.weight_decay}) {}

@@ -24,6 +24,7 @@
 #include <dchag/core/range.hpp>
 #include <dchag/core/tensor.hpp>
 #include <dchag/core/workspace.hpp>
+#include <dchag/layers/deferred.hpp>
 #include <dchag/layers/layer.hpp>
 #include <dchag/layers/parameter.hpp>
 #include <dchag/layers/unit.hpp>

@@ -66,7 +66,10 @@ struct Replica {
   static constexpr std::size_t B = Alone<Space, T>::B;
 
   Replica(comm::Communicator const& world, comm::MeshShape shape, parallel::Sharding sharding)
-      : mesh(world, shape), training(exec, mesh, model, sharding), optimizer(exec, training) {}
+      : Replica(world, shape, sharding, Model(Space())) {}
+  Replica(comm::Communicator const& world, comm::MeshShape shape, parallel::Sharding sharding, Model of_ranks)
+      : mesh(world, shape), model(std::move(of_ranks)), training(exec, mesh, model, sharding),
+        optimizer(exec, training) {}
 
   double evaluate(std::size_t k = 0, std::size_t K = 1) {
     auto const samples = samples_of(mesh, B, k, K);
@@ -97,7 +100,7 @@ struct Replica {
   Space exec;
   comm::Mesh mesh;
   Workspace<Space> workspace{exec};
-  Model model{exec};
+  Model model;
   typename Model::Context context;
   parallel::DataParallel<Model> training;
   AdamW<Space, T> optimizer;

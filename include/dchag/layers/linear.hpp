@@ -66,10 +66,8 @@ public:
   }
 
   /// W (outputs, inputs) of this rank.
-  Tensor<ExecutionSpace, T, 2> weight() const { return reshape<2>(m_weight.values(), {m_outputs, m_inputs}); }
-  Tensor<ExecutionSpace, T, 2> weight_gradient() const {
-    return reshape<2>(m_weight.gradients(), {m_outputs, m_inputs});
-  }
+  Tensor<ExecutionSpace, T, 2> weight() const { return m_weight.value(Extents<2>{m_outputs, m_inputs}); }
+  Tensor<ExecutionSpace, T, 2> weight_gradient() const { return m_weight.gradient(Extents<2>{m_outputs, m_inputs}); }
 
   /// b (outputs) of this rank, if there is one.
   bool has_bias() const { return m_has_bias; }

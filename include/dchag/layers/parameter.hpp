@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/check.hpp>
 #include <dchag/core/random.hpp>
 #include <dchag/core/range.hpp>
-#include <dchag/core/tensor.hpp>
+#include <dchag/layers/deferred.hpp>
 
 #include <functional>
 #include <string>
@@ -70,28 +71,58 @@ public:
   Parameter(Parameter const&) = delete; ///< a copy would share the values and look like a model of its own
   Parameter& operator=(Parameter const&) = delete;
 
-  /// Allocates, and sets the value of flat index i of the whole array to `initial(i)`; the gradient starts at zero.
-  Parameter(ExecutionSpace const& exec, ParameterSpec parameter_spec, std::function<double(std::size_t)> const& initial)
-      : m_spec(std::move(parameter_spec)) {
-    Range const held = m_spec.held();
-    m_values = allocate<T>(exec, "dchag::parameter::" + m_spec.name, Extents<1>{held.size()});
-    m_gradients = allocate<T>(exec, "dchag::gradient::" + m_spec.name, Extents<1>{held.size()});
-    auto const host = Kokkos::create_mirror_view(m_values);
-    for (std::size_t i = 0; i < held.size(); ++i) host(i) = static_cast<T>(initial(m_spec.whole_index(held.begin + i)));
-    Kokkos::deep_copy(exec, m_values, host);
-    Kokkos::deep_copy(exec, m_gradients, T(0));
-    exec.fence();
+  /// The value of flat index i of the whole array begins as `initial(i)`, the gradient as zero: now, or inside of
+  /// `deferred` (layers/deferred.hpp) when the parameter is given memory. Until then it keeps a copy of `initial`.
+  Parameter(ExecutionSpace const& exec, ParameterSpec parameter_spec, std::function<double(std::size_t)> initial)
+      : m_spec(std::move(parameter_spec)), m_initial(std::move(initial)) {
+    if (!detail::Deferral::in_force()) materialize(exec);
   }
 
   /// A parameter whose values and gradients belong to somebody else.
   Parameter(ParameterSpec parameter_spec, Values const& values, Values const& gradients)
       : m_spec(std::move(parameter_spec)), m_values(values), m_gradients(gradients) {}
 
+  /// Whether it was made by `deferred` and has no memory yet: values and gradients are empty.
+  bool is_deferred() const { return m_initial != nullptr; }
+
+  /// Ends the deferral with memory of its own: allocates, with initial values and gradients of zero. Does nothing to a
+  /// parameter that is not deferred.
+  void materialize(ExecutionSpace const& exec) {
+    if (!is_deferred()) return;
+    Extents<1> const held{size()};
+    auto const values = allocate<T>(exec, "dchag::parameter::" + name(), held);
+    auto const gradients = allocate<T>(exec, "dchag::gradient::" + name(), held);
+    write_initial(exec, {0, size()}, values);
+    Kokkos::deep_copy(exec, gradients, T(0));
+    exec.fence();
+    bind(values, gradients);
+  }
+
+  /// What value i of those that this rank holds begins as. Throws: Error unless the parameter is deferred.
+  double initial_value(std::size_t i) const {
+    require<Error>(is_deferred(), "Parameter: ", name(), " has forgotten how it begins, expected a deferred one");
+    return m_initial(m_spec.whole_index(m_spec.held().begin + i));
+  }
+
+  /// Writes the initial values of those in `run` of the values that this rank holds. They are there on return.
+  /// Shapes: values (run.size()). Throws: as initial_value; ShapeError.
+  void write_initial(ExecutionSpace const& exec, Range run, Values const& values) const {
+    require(run.end <= size(), "Parameter::write_initial: run of ", name(), " ends at ", run.end, ", expected at most ",
+            size());
+    require_shape("Parameter::write_initial", "values", values, {run.size()});
+    exec.fence(); // on a host it is written to below
+    auto const host = Kokkos::create_mirror_view(values);
+    for (std::size_t i = 0; i < run.size(); ++i) host(i) = static_cast<T>(initial_value(run.begin + i));
+    Kokkos::deep_copy(exec, values, host);
+    exec.fence();
+  }
+
   /// From now on the values and gradients are these: where a model is sharded, memory that is filled before they are
-  /// used. With empty ones, the parameter holds nothing.
+  /// used. With empty ones, the parameter holds nothing. It is deferred no longer.
   void bind(Values const& values, Values const& gradients) {
     m_values = values;
     m_gradients = gradients;
+    m_initial = nullptr;
   }
 
   ParameterSpec const& spec() const { return m_spec; }
@@ -102,17 +133,32 @@ public:
   Values const& values() const { return m_values; }
   Values const& gradients() const { return m_gradients; }
 
-  /// The values (gradients) of the whole box under its extents.
+  /// The values (gradients) of the whole box under its extents, or others of as many numbers.
+  /// Throws: ShapeError unless all are there.
   template <std::size_t Rank>
   Tensor<ExecutionSpace, T, Rank> value() const {
-    return reshape<Rank>(m_values, extents<Rank>());
+    return value(extents<Rank>());
+  }
+  template <std::size_t Rank>
+  Tensor<ExecutionSpace, T, Rank> value(Extents<Rank> const& extents) const {
+    return reshape<Rank>(all_of("values", m_values), extents);
   }
   template <std::size_t Rank>
   Tensor<ExecutionSpace, T, Rank> gradient() const {
-    return reshape<Rank>(m_gradients, extents<Rank>());
+    return gradient(extents<Rank>());
+  }
+  template <std::size_t Rank>
+  Tensor<ExecutionSpace, T, Rank> gradient(Extents<Rank> const& extents) const {
+    return reshape<Rank>(all_of("gradients", m_gradients), extents);
   }
 
 private:
+  Values const& all_of(char const* what, Values const& numbers) const {
+    require(numbers.size() == m_spec.box_size(), "Parameter: ", name(), is_deferred() ? ", deferred," : "", " holds ",
+            numbers.size(), " ", what, ", expected ", m_spec.box_size());
+    return numbers;
+  }
+
   template <std::size_t Rank>
   Extents<Rank> extents() const {
     KOKKOS_ASSERT(m_spec.shape.size() == Rank);
@@ -122,6 +168,7 @@ private:
   }
 
   ParameterSpec m_spec;
+  std::function<double(std::size_t)> m_initial; // of flat indices of the whole array; none unless deferred
   Values m_values;
   Values m_gradients;
 };

@@ -65,15 +65,19 @@ private:
   using Values = typename FlatUnit::Values;
 
 public:
-  /// Gives every replica the values of the first. `model` is whole, as it was made.
-  /// Collective: all ranks of the mesh, which agree on units and sizes by a few small all-reduces; one broadcast over
-  /// the replicas for each unit.
+  /// Gives every replica the values of the first. `model` is whole, as it was made; or `deferred`, in whole or in part,
+  /// and then never holds more than sharding.hpp says: its parameters begin in their places. Those of a unit that is
+  /// deferred on all replicas must have the same initial values there. Few of these are compared; a unit in which they
+  /// differ, or which is not deferred everywhere, becomes whole in a buffer.
+  /// Collective: all ranks of the mesh, which agree on units and sizes by a few small all-reduces; one broadcast for
+  /// each unit, over the replicas, or of a shard over its copies.
   /// Throws: CommError if the replicas' models or the policies differ, or tensor-parallel ranks do not hold the same
   /// replicated parameters; Error if two units name the same parameter. On every rank.
   DataParallel(ExecutionSpace const& exec, comm::Mesh const& mesh, Model& model, Sharding sharding = Sharding::none)
       : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(mesh.shape().shard > 1 ? sharding : Sharding::none),
         m_units(detail::find_units(model, m_sharding)) {
     detail::arrange(mesh, m_sharding, m_units);
+    if (m_sharding == Sharding::full) detail::compare_beginnings(mesh, m_units);
     allocate_pools();
     for (auto& unit : m_units) detail::take_over(exec, mesh, unit, m_values.scratch());
     m_own = detail::own_parts(model, m_units);

@@ -104,8 +104,8 @@ inline PassBytes model_workspace(Parts const& p) {
 /// What a rank holds in a steady training step of a `MaskedAutoencoder` with `parallel::DataParallel` and `AdamW`, on a
 /// host: predicted from sizes, nothing is allocated. Where ranks differ, of the rank that has most.
 ///
-/// Not in it: the images, which are the caller's; host vectors; what MPI and Kokkos hold of their own; and while
-/// `DataParallel` is made, the whole model, which becomes shards unit by unit then. On a device all is the same but the
+/// Not in it: the images, which are the caller's; host vectors; what MPI and Kokkos hold of their own; and the whole
+/// model until `DataParallel` has made shards of it, unless it is `deferred`. On a device all is the same but the
 /// workspace of the fused forms, which is bounded by a budget there, and host memory through which messages may go.
 /// Throws: ShapeError, Error; see `checked`.
 inline Memory memory(Config const& config) {

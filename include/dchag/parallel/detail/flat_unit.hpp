@@ -8,6 +8,7 @@
 #include <dchag/parallel/sharding.hpp>
 
 #include <algorithm>
+#include <bit>
 
 namespace dchag::parallel::detail {
 
@@ -39,6 +40,7 @@ struct FlatUnit {
   std::size_t size = 0;                                  // a multiple of the number of shards
   Range own;                                             // what this rank's shard is of it
   Values values, gradients;                              // all of it; of `full` the shard only
+  bool begins_alike = false;                             // deferred, and the same on all replicas
   std::size_t passes = 0;                                // backward passes in this step
   comm::Pending pending;                                 // what this rank's part takes part in; goes first
 
@@ -63,6 +65,35 @@ struct FlatUnit {
     auto const s = sharded ? static_cast<std::size_t>(shard.rank()) : 0;
     size = (size + S - 1) / S * S;
     own = {s * (size / S), (s + 1) * (size / S)};
+  }
+
+  /// A number made of how the parameters begin, of three values of each; 0 unless all are deferred.
+  std::uint64_t beginning() const {
+    std::uint64_t mark = 0xcbf29ce484222325u; // FNV-1a, of words
+    for (auto const* parameter : parameters) {
+      if (!parameter->is_deferred()) return 0;
+      std::size_t const last = parameter->size() - 1;
+      if (parameter->size() > 0)
+        for (auto i : {std::size_t{0}, last / 2, last})
+          mark = (mark ^ std::bit_cast<std::uint64_t>(parameter->initial_value(i))) * 0x100000001b3u;
+    }
+    return mark;
+  }
+
+  /// Writes what lies in `range`: values that the parameters hold, initial ones of those that are deferred, and zeros
+  /// between them, which nobody uses but all send. Shapes: numbers (range.size()).
+  void write(ExecutionSpace const& exec, Range range, Values const& numbers) const {
+    Kokkos::deep_copy(exec, numbers, T(0));
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      Range const held = intersection(places[i], range);
+      if (held.size() == 0) continue;
+      Range const run{held.begin - places[i].begin, held.end - places[i].begin};
+      auto const place = part(numbers, {held.begin - range.begin, held.end - range.begin});
+      if (parameters[i]->is_deferred())
+        parameters[i]->write_initial(exec, run, place);
+      else
+        Kokkos::deep_copy(exec, place, part(parameters[i]->values(), run));
+    }
   }
 
   /// This rank's part, of which its optimizer knows.

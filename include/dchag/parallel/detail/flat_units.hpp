@@ -52,6 +52,9 @@ void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
       replicas.emplace_back(concat(parameter->name(), " of ", unit.name), parameter->size());
       require<Error>(parameter->size() == parameter->spec().box_size(), "DataParallel: ", parameter->name(), " has ",
                      parameter->size(), " of ", parameter->spec().box_size(), " values, expected all");
+      require<Error>(parameter->is_deferred() || parameter->values().size() == parameter->size(),
+                     "DataParallel: ", parameter->name(), " holds ", parameter->values().size(), " values, expected ",
+                     parameter->size());
     }
     unit.arrange();
     tensor.emplace_back(concat("values with partial gradients of ", unit.name), unit.partial);
@@ -67,9 +70,25 @@ void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
   }
 }
 
-/// Moves the parameters' values, those of the first replica, into the unit's own arrays. `scratch` has room for all of
-/// a unit that will hold a shard only.
-/// Collective: one broadcast over the replicas.
+/// Finds the units that begin the same on all replicas, by nothing but the initial values of deferred parameters: each
+/// rank can fill its shard of them by itself.
+/// Collective: one all-reduce over the replicas of two numbers for each unit.
+template <class Units>
+void compare_beginnings(comm::Mesh const& mesh, Units& units) {
+  std::vector<std::size_t> marks; // of each unit, and its complement
+  for (auto const& unit : units) {
+    marks.push_back(unit.beginning());
+    marks.push_back(~marks.back());
+  }
+  auto const largest = comm::all_reduce(mesh.replicas(), marks, comm::Reduce::max);
+  for (std::size_t i = 0; i < units.size(); ++i)
+    units[i].begins_alike = largest[2 * i] == ~largest[2 * i + 1] && largest[2 * i] != 0;
+}
+
+/// Gives the unit arrays of its own and fills them with the values of the first replica: those that the parameters
+/// hold, or initial ones. `scratch` has room for all of a unit that will hold a shard only.
+/// Collective: one broadcast: of the unit over the replicas, or, if it is sharded and begins alike, of the shard over
+/// the copies.
 template <class ExecutionSpace, class T>
 void take_over(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<ExecutionSpace, T>& unit,
                Tensor<ExecutionSpace, T, 1> const& scratch) {
@@ -79,11 +98,12 @@ void take_over(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<Exec
   unit.values = allocate<T>(exec, "dchag::parameter::" + unit.name, held);
   unit.gradients = allocate<T>(exec, "dchag::gradient::" + unit.name, held);
   Kokkos::deep_copy(exec, unit.gradients, T(0));
-  if (unit.size > 0) {
+  if (sharded && unit.begins_alike) {
+    if (mesh.data().rank() == 0) unit.write(exec, unit.own, unit.values);
+    comm::broadcast(exec, mesh.data(), unit.values, 0);
+  } else if (unit.size > 0) {
     Values const whole = sharded ? part(scratch, Range{0, unit.size}) : unit.values;
-    Kokkos::deep_copy(exec, whole, T(0)); // nobody uses the gaps, but all send them
-    for (std::size_t i = 0; i < unit.places.size(); ++i)
-      if (unit.places[i].size() > 0) Kokkos::deep_copy(exec, part(whole, unit.places[i]), unit.parameters[i]->values());
+    if (mesh.replicas().rank() == 0) unit.write(exec, {0, unit.size}, whole);
     comm::broadcast(exec, mesh.replicas(), whole, 0);
     if (sharded) Kokkos::deep_copy(exec, unit.values, part(whole, unit.own));
   }
