@@ -73,7 +73,7 @@ Traffic channel_traffic(plan::Config const& c) {
   case plan::Strategy::exact_flat:
     add("MPI_Allreduce", N * h);
     add("MPI_Allreduce", N * (D + h));
-    add("MPI_Allreduce", D * D + h * D);
+    add("MPI_Allreduce", c.aggregation.form == plan::Form::fused ? D * D + h * D : 2 * D * D + D);
   }
   return sent;
 }
@@ -176,12 +176,12 @@ plan::Aggregation groups_of(plan::Layer layer, std::size_t level, plan::Final fi
 } // namespace
 
 TEST_CASE("a step of tensor parallelism alone sends what the documentation says") {
-  check_strategy_traffic<TensorParallelAggregator<Space, float>>(
+  check_strategy_traffic<TensorParallelAggregator<Space, float, Materialized>>(
       strategy_config(), {.strategy = plan::Strategy::tensor_parallel, .form = plan::Form::materialized});
 }
 
 TEST_CASE("a step of distributed tokenization sends what the documentation says") {
-  check_strategy_traffic<DistributedTokenization<Space, float>>(
+  check_strategy_traffic<DistributedTokenization<Space, float, Tree<CrossAttention>, Materialized>>(
       strategy_config(), {.strategy = plan::Strategy::distributed_tokenization, .form = plan::Form::materialized});
 }
 
@@ -202,4 +202,6 @@ TEST_CASE("a step of D-CHAG with the final heads shared sends what the documenta
 
 TEST_CASE("a step of the exact flat cross-attention sends what the documentation says") {
   check_strategy_traffic<FlatAggregator<Space, float>>(strategy_config(), {.strategy = plan::Strategy::exact_flat});
+  check_form<FlatAggregator<Space, float, Materialized>, Replicated>(
+      strategy_config(), {.strategy = plan::Strategy::exact_flat, .form = plan::Form::materialized});
 }
