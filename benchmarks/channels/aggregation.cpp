@@ -60,6 +60,8 @@ void add_grouped(std::string const& title, Sizes const& sizes) {
 template <class Layer>
 void add_trees(std::string const& letter, Sizes const& sizes) {
   add_grouped<Tree<Layer>>(letter + "/Tree0", sizes);
+  add_model(letter + "/Tree0/fused_shared", letter + "/Tree0/materialized", sizes,
+            Grouped<Tree<Layer>, Fused, HeadShared>{groups}); // the final module's heads among the ranks
   add_grouped<Tree<Layer, 2>>(letter + "/Tree2", sizes);
   add_grouped<Tree<Layer, 4>>(letter + "/Tree4", sizes);
   add_grouped<Tree<Layer, 8>>(letter + "/Tree8", sizes);

@@ -116,18 +116,19 @@ int main(int argc, char** argv) try {
     pictures.push_back(curves(rows, "Held by a rank", "MiB", [](Row const& row) { return row.held(); }));
     pictures.push_back(curves(rows, "Computed by a rank in a step", "ms", [](Row const& row) { return row.ms; }));
   }
-  constexpr int legend = 48; // its height
+  constexpr int columns = 3, line_height = 28; // of the legend
+  constexpr int lines = (static_cast<int>(std::size(drawn)) + columns - 1) / columns;
+  constexpr int legend = (lines + 1) * line_height; // its height
   int const width = pictures[0].width(), height = pictures[0].height();
   hyperspectral::Raster figure(2 * width, height * static_cast<int>(pictures.size()) / 2 + legend);
   for (std::size_t i = 0; i < pictures.size(); ++i)
     figure.blit(pictures[i], width * static_cast<int>(i % 2), height * static_cast<int>(i / 2));
-  int x = 40;
-  int const line = figure.height() - legend / 2;
-  for (std::size_t i = 0; i < std::size(drawn); ++i) {
-    auto const colour = hyperspectral::series_colour(i);
-    figure.line({x + 0.0, line + 0.0}, {x + 24.0, line + 0.0}, colour, 3);
-    figure.text(x + 30, line - 5, drawn[i], hyperspectral::black, 1);
-    x += 54 + hyperspectral::text_width(drawn[i], 1);
+  for (int i = 0; i < static_cast<int>(std::size(drawn)); ++i) {
+    int const x = 20 + i % columns * figure.width() / columns;
+    int const y = figure.height() - legend + (i / columns + 1) * line_height;
+    auto const index = static_cast<std::size_t>(i);
+    figure.line({x + 0.0, y + 0.0}, {x + 24.0, y + 0.0}, hyperspectral::series_colour(index), 3);
+    figure.text(x + 34, y - 8, drawn[index], hyperspectral::black, 2);
   }
   write_png(argv[1], figure);
   return 0;

@@ -97,10 +97,11 @@ struct Tokens {
   }
 };
 
-/// D-CHAG with this tree in each group. How many groups there are may depend on the ranks of the run.
-template <class Policy, AggregationForm Form = Fused>
+/// D-CHAG with this tree in each group and this final module. How many groups there are may depend on the ranks of the
+/// run.
+template <class Policy, AggregationForm Form = Fused, class Final = CrossAttention>
 struct Grouped {
-  using Aggregator = DistributedAggregator<Exec, T, Policy, CrossAttention, Form>;
+  using Aggregator = DistributedAggregator<Exec, T, Policy, Final, Form>;
   std::size_t (*groups)();
 
   Aggregator make(Sizes const& sizes) const {
@@ -121,7 +122,11 @@ struct Grouped {
     else
       operations += TreeOperations<Tree<CrossAttention>>::count(static_cast<double>(sizes.rows()), G,
                                                                 static_cast<double>(sizes.width));
-    return {operations, given(G / rank_count() * sizes.rows() * sizes.width)};
+    std::size_t const token = sizes.rows() * sizes.width;
+    if constexpr (std::same_as<Final, HeadShared>)
+      return {operations, given((G / rank_count() + 1) * token), given(G * token)};
+    else
+      return {operations, given(G / rank_count() * token)};
   }
 };
 

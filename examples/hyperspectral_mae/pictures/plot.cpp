@@ -128,8 +128,14 @@ void draw_curve(Raster& picture, Frame const& frame, Series const& series, Colou
 } // namespace
 
 Colour series_colour(std::size_t index) {
-  static constexpr std::array<Colour, 7> colours{
-      {{0, 114, 178}, {213, 94, 0}, {0, 158, 115}, {204, 121, 167}, {86, 180, 233}, {230, 159, 0}, {0, 0, 0}}};
+  static constexpr std::array<Colour, 8> colours{{{0, 114, 178},
+                                                  {213, 94, 0},
+                                                  {0, 158, 115},
+                                                  {204, 121, 167},
+                                                  {86, 180, 233},
+                                                  {230, 159, 0},
+                                                  {0, 0, 0},
+                                                  {130, 130, 130}}};
   return colours[index % colours.size()];
 }
 
