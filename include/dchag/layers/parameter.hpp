@@ -72,9 +72,11 @@ public:
   Parameter& operator=(Parameter const&) = delete;
 
   /// The value of flat index i of the whole array begins as `initial(i)`, the gradient as zero: now, or inside of
-  /// `deferred` (layers/deferred.hpp) when the parameter is given memory. Until then it keeps a copy of `initial`.
+  /// `deferred` (layers/deferred.hpp) when the parameter is given memory. Until then it keeps `initial`, which must not
+  /// refer to what is gone by then. Throws: Error if there is no function.
   Parameter(ExecutionSpace const& exec, ParameterSpec parameter_spec, std::function<double(std::size_t)> initial)
       : m_spec(std::move(parameter_spec)), m_initial(std::move(initial)) {
+    require<Error>(is_deferred(), "Parameter: ", name(), " has no initial values, expected a function");
     if (!detail::Deferral::in_force()) materialize(exec);
   }
 

@@ -65,14 +65,14 @@ private:
   using Values = typename FlatUnit::Values;
 
 public:
-  /// Gives every replica the values of the first. `model` is whole, as it was made; or `deferred`, in whole or in part,
-  /// and then never holds more than sharding.hpp says: its parameters begin in their places. Those of a unit that is
-  /// deferred on all replicas must have the same initial values there. Few of these are compared; a unit in which they
-  /// differ, or which is not deferred everywhere, becomes whole in a buffer.
-  /// Collective: all ranks of the mesh, which agree on units and sizes by a few small all-reduces; one broadcast for
-  /// each unit, over the replicas, or of a shard over its copies.
-  /// Throws: CommError if the replicas' models or the policies differ, or tensor-parallel ranks do not hold the same
-  /// replicated parameters; Error if two units name the same parameter. On every rank.
+  /// Gives every replica the values of the first. `model` is whole, as it was made; or `deferred`, all or some of it,
+  /// and never holds more than sharding.hpp says: with `full` each rank makes the initial values of its own shard,
+  /// which must be the same on all replicas. Three of each parameter are compared; a unit in which they differ, or
+  /// which not all replicas deferred, becomes whole in a buffer, as do those that hold values. Collective: all ranks of
+  /// the mesh, which agree on units and sizes by a few small all-reduces; one broadcast for each unit, over the
+  /// replicas, or of a shard over its copies. Throws: CommError if the replicas' models or the policies differ, or
+  /// tensor-parallel ranks do not hold the same replicated parameters; Error if two units name the same parameter, or
+  /// one holds no values. On every rank.
   DataParallel(ExecutionSpace const& exec, comm::Mesh const& mesh, Model& model, Sharding sharding = Sharding::none)
       : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(mesh.shape().shard > 1 ? sharding : Sharding::none),
         m_units(detail::find_units(model, m_sharding)) {
