@@ -2,13 +2,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/channels/any_aggregator.hpp>
 #include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/comm/mesh.hpp>
 
-#include "any_aggregator.hpp"
 #include "options.hpp"
 
 namespace hyperspectral {
+
+using Space = Kokkos::DefaultExecutionSpace;
+
+/// The model around it is compiled once, and not for each.
+template <class T>
+using AnyAggregator = dchag::AnyAggregator<Space, T>;
 
 /// D-CHAG with this tree in each group.
 template <class T, class Form, class Tree>

@@ -6,7 +6,7 @@
 #include <dchag/parallel/data_parallel.hpp>
 #include <dchag/train/adamw.hpp>
 
-#include "any_aggregator.hpp"
+#include "aggregators.hpp"
 #include "model.hpp"
 
 #include <cmath>
@@ -128,7 +128,7 @@ private:
   }
 
   auto own_image() const {
-    return dchag::Image<OwnPixels<T>>{
+    return dchag::Image{
         Kokkos::subview(m_image, Kokkos::ALL, std::pair(m_own.begin, m_own.end), Kokkos::ALL, Kokkos::ALL)};
   }
 

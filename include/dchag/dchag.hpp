@@ -41,6 +41,7 @@
 #include <dchag/comm/texts.hpp>
 
 // image -> tokens -> one token per position
+#include <dchag/channels/any_aggregator.hpp>
 #include <dchag/channels/channel_aggregator.hpp>
 #include <dchag/channels/channel_set.hpp>
 #include <dchag/channels/cross_attention.hpp>

@@ -14,39 +14,31 @@ using parallel::SequenceParallel;
 using parallel::TensorParallel;
 using Space = Kokkos::DefaultExecutionSpace;
 
+namespace {
+template <class Aggregator>
+auto flat() {
+  return strategy_of<Aggregator>(strategy_config());
+}
+} // namespace
+
 TEST_CASE("tensor parallelism alone trains as one rank does") {
-  check_strategy<double, TensorParallel>("tensor", [](Space const& exec, comm::Communicator const& tensor) {
-    return TensorParallelAggregator<Space, double, Materialized>(exec, tensor, strategy_config());
-  });
-  check_strategy<double, SequenceParallel>("tensor, fused", [](Space const& exec, comm::Communicator const& tensor) {
-    return TensorParallelAggregator<Space, double, Fused>(exec, tensor, strategy_config());
-  });
+  check_strategy<double, TensorParallel>("materialized", flat<TensorParallelAggregator<Space, double, Materialized>>());
+  check_strategy<double, SequenceParallel>("fused", flat<TensorParallelAggregator<Space, double, Fused>>());
 }
 
 TEST_CASE("distributed tokenization trains as one rank does") {
-  check_strategy<double, TensorParallel>("tokens", [](Space const& exec, comm::Communicator const& tensor) {
-    return DistributedTokenization<Space, double, Tree<CrossAttention>, Materialized>(exec, tensor, strategy_config());
-  });
-  check_strategy<double, TensorParallel>("tokens, fused", [](Space const& exec, comm::Communicator const& tensor) {
-    return DistributedTokenization<Space, double, Tree<CrossAttention>, Fused>(exec, tensor, strategy_config());
-  });
+  using Flat = Tree<CrossAttention>;
+  check_strategy<double, TensorParallel>("materialized",
+                                         flat<DistributedTokenization<Space, double, Flat, Materialized>>());
+  check_strategy<double, TensorParallel>("fused", flat<DistributedTokenization<Space, double, Flat, Fused>>());
 }
 
 TEST_CASE("the exact flat cross-attention trains as one rank does, in double and in float") {
-  check_strategy<double, SequenceParallel>("exact", [](Space const& exec, comm::Communicator const& tensor) {
-    return FlatAggregator<Space, double>(exec, tensor, strategy_config());
-  });
-  check_strategy<double, TensorParallel>(
-      "exact, materialized", [](Space const& exec, comm::Communicator const& tensor) {
-        return FlatAggregator<Space, double, Materialized>(exec, tensor, strategy_config());
-      });
-  check_strategy<float, TensorParallel>("exact", [](Space const& exec, comm::Communicator const& tensor) {
-    return FlatAggregator<Space, float>(exec, tensor, strategy_config());
-  });
+  check_strategy<double, TensorParallel>("materialized", flat<FlatAggregator<Space, double, Materialized>>());
+  check_strategy<double, SequenceParallel>("fused", flat<FlatAggregator<Space, double, Fused>>());
+  check_strategy<float, TensorParallel>("fused", flat<FlatAggregator<Space, float, Fused>>());
 }
 
 TEST_CASE("with dropout on, runs of the same mesh repeat bit for bit") {
-  check_repeats<TensorParallel>([](Space const& exec, comm::Communicator const& tensor) {
-    return FlatAggregator<Space, float>(exec, tensor, strategy_config());
-  });
+  check_repeats<float, TensorParallel>(flat<FlatAggregator<Space, float, Fused>>());
 }

@@ -118,8 +118,8 @@ constexpr plan::EncoderForm form_of = std::same_as<Form, Replicated>       ? pla
                                                                            : plan::EncoderForm::sequence_parallel;
 
 /// One step on a mesh, not the first.
-template <class Aggregator, class Form, class Config>
-void check_step(comm::MeshShape const& shape, StrategySettings const& settings, Config const& config,
+template <class Form>
+void check_step(comm::MeshShape const& shape, StrategySettings const& settings, MakeStrategy<float> const& make,
                 plan::Aggregation const& how) {
   CAPTURE(static_cast<int>(form_of<Form>));
   CAPTURE(shape.tensor);
@@ -130,9 +130,7 @@ void check_step(comm::MeshShape const& shape, StrategySettings const& settings, 
   CAPTURE(settings.batch);
   auto const sizes = sizes_of(shape, settings, how, form_of<Form>);
   comm::Communicator const world;
-  StrategyTraining<Aggregator, Form> strategy(
-      world, shape, settings,
-      [&](Space const& exec, comm::Communicator const& tensor) { return Aggregator(exec, tensor, config); });
+  StrategyTraining<float, Form> strategy(world, shape, settings, make);
   strategy.update(strategy.gradients(0));
   support::CommCount const count;
   strategy.update(strategy.gradients(1));
@@ -144,22 +142,21 @@ void check_step(comm::MeshShape const& shape, StrategySettings const& settings, 
 }
 
 /// On every mesh with every policy, and with 21 rows, of which 2 and 4 ranks have unequal parts.
-template <class Aggregator, class Form, class Config>
-void check_form(Config const& config, plan::Aggregation const& how) {
+template <class Form>
+void check_form(MakeStrategy<float> const& make, plan::Aggregation const& how) {
   int const ranks = comm::Communicator().size();
   for (int tensor = 1; tensor <= ranks; ++tensor)
     for (auto const& shape : mesh_shapes(ranks, tensor))
       for (auto const sharding : all_shardings)
         if (sharding == effective(sharding, shape))
-          check_step<Aggregator, Form>(shape, {.sharding = sharding, .recompute = shape.shard > 1}, config, how);
-  check_step<Aggregator, Form>({ranks, 1, 1}, {.recompute = true, .batch = 3, .mask_ratio = 0.4}, config, how);
+          check_step<Form>(shape, {.sharding = sharding, .recompute = shape.shard > 1}, make, how);
+  check_step<Form>({ranks, 1, 1}, {.recompute = true, .batch = 3, .mask_ratio = 0.4}, make, how);
 }
 
-template <class Aggregator, class Config>
-void check_strategy_traffic(Config const& config, plan::Aggregation const& how) {
-  check_form<Aggregator, Replicated>(config, how);
-  check_form<Aggregator, TensorParallel>(config, how);
-  check_form<Aggregator, SequenceParallel>(config, how);
+void check_strategy_traffic(MakeStrategy<float> const& make, plan::Aggregation const& how) {
+  check_form<Replicated>(make, how);
+  check_form<TensorParallel>(make, how);
+  check_form<SequenceParallel>(make, how);
 }
 
 template <class Tree, class Final = CrossAttention>
@@ -176,32 +173,34 @@ plan::Aggregation groups_of(plan::Layer layer, std::size_t level, plan::Final fi
 } // namespace
 
 TEST_CASE("a step of tensor parallelism alone sends what the documentation says") {
-  check_strategy_traffic<TensorParallelAggregator<Space, float, Materialized>>(
-      strategy_config(), {.strategy = plan::Strategy::tensor_parallel, .form = plan::Form::materialized});
+  check_strategy_traffic(strategy_of<TensorParallelAggregator<Space, float, Materialized>>(strategy_config()),
+                         {.strategy = plan::Strategy::tensor_parallel, .form = plan::Form::materialized});
 }
 
 TEST_CASE("a step of distributed tokenization sends what the documentation says") {
-  check_strategy_traffic<DistributedTokenization<Space, float, Tree<CrossAttention>, Materialized>>(
-      strategy_config(), {.strategy = plan::Strategy::distributed_tokenization, .form = plan::Form::materialized});
+  check_strategy_traffic(
+      strategy_of<DistributedTokenization<Space, float, Tree<CrossAttention>, Materialized>>(strategy_config()),
+      {.strategy = plan::Strategy::distributed_tokenization, .form = plan::Form::materialized});
 }
 
 TEST_CASE("a step of D-CHAG -C sends what the documentation says") {
-  check_strategy_traffic<Groups<Tree<CrossAttention>>>(
-      grouped_config(), groups_of(plan::Layer::cross_attention, 0, plan::Final::cross_attention));
+  check_strategy_traffic(strategy_of<Groups<Tree<CrossAttention>>>(grouped_config()),
+                         groups_of(plan::Layer::cross_attention, 0, plan::Final::cross_attention));
 }
 
 TEST_CASE("a step of D-CHAG -L sends what the documentation says") {
-  check_strategy_traffic<Groups<Tree<Linear, 2>>>(grouped_config(),
-                                                  groups_of(plan::Layer::linear, 2, plan::Final::cross_attention));
+  check_strategy_traffic(strategy_of<Groups<Tree<Linear, 2>>>(grouped_config()),
+                         groups_of(plan::Layer::linear, 2, plan::Final::cross_attention));
 }
 
 TEST_CASE("a step of D-CHAG with the final heads shared sends what the documentation says") {
-  check_strategy_traffic<Groups<Tree<Linear>, HeadShared>>(grouped_config(),
-                                                           groups_of(plan::Layer::linear, 0, plan::Final::head_shared));
+  check_strategy_traffic(strategy_of<Groups<Tree<Linear>, HeadShared>>(grouped_config()),
+                         groups_of(plan::Layer::linear, 0, plan::Final::head_shared));
 }
 
 TEST_CASE("a step of the exact flat cross-attention sends what the documentation says") {
-  check_strategy_traffic<FlatAggregator<Space, float>>(strategy_config(), {.strategy = plan::Strategy::exact_flat});
-  check_form<FlatAggregator<Space, float, Materialized>, Replicated>(
-      strategy_config(), {.strategy = plan::Strategy::exact_flat, .form = plan::Form::materialized});
+  check_strategy_traffic(strategy_of<FlatAggregator<Space, float>>(strategy_config()),
+                         {.strategy = plan::Strategy::exact_flat});
+  check_form<Replicated>(strategy_of<FlatAggregator<Space, float, Materialized>>(strategy_config()),
+                         {.strategy = plan::Strategy::exact_flat, .form = plan::Form::materialized});
 }

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <dchag/channels/image.hpp>
+#include <dchag/core/workspace.hpp>
+#include <dchag/layers/parameter.hpp>
+
+#include <functional>
+#include <memory>
+
+namespace dchag {
+
+/// Any of the aggregators behind one type, for programs that choose among them while they run: the model around it is
+/// compiled once, not once for each. What it calls is the aggregator's own; a virtual call a pass is all that it adds.
+/// A program that knows its aggregator needs no such thing.
+///
+/// Shapes: as those of the aggregator; pixels of T in any layout and stride. It does not give the image's gradient.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+class AnyAggregator {
+public:
+  using value_type = T;
+  using execution_space = ExecutionSpace;
+  using Pixels = Kokkos::View<T const****, Kokkos::LayoutStride, typename ExecutionSpace::memory_space>;
+
+  struct Config {
+    std::size_t channels, patch, width;
+    std::uint64_t seed;
+  };
+
+private:
+  using Tokens = Tensor<ExecutionSpace, T, 3>;
+  using AnyParameter = Parameter<ExecutionSpace, T>;
+
+  struct AnyContext {
+    virtual ~AnyContext() = default;
+  };
+
+public:
+  /// The context of whichever aggregator it is first used with.
+  class Context {
+    friend AnyAggregator;
+    std::unique_ptr<AnyContext> m_held;
+    void const* m_owner = nullptr;
+  };
+
+  template <class Aggregator>
+  explicit AnyAggregator(Aggregator aggregator) : m_held(std::make_unique<Held<Aggregator>>(std::move(aggregator))) {}
+
+  Config const& config() const { return m_held->config; }
+  Range own_channels() const { return m_held->own; }
+
+  /// As the aggregator's, if it has one: that of one rank has nothing to agree on.
+  template <class Input>
+  void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
+    m_held->check(exec, held(context), any_image(input));
+  }
+
+  template <class Input>
+  void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input, Tokens const& y) const {
+    m_held->forward(workspace, held(context), any_image(input), y);
+  }
+
+  template <class Input>
+  void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input, Tokens const& d_y,
+                NoGradient) const {
+    KOKKOS_ASSERT(context.m_owner == m_held.get()); // forward made it
+    m_held->backward(workspace, *context.m_held, any_image(input), d_y);
+  }
+
+  template <class F>
+  void for_each_parameter(F const& f) {
+    m_held->for_each_parameter([&](AnyParameter& parameter) { f(parameter); });
+  }
+
+private:
+  struct Interface {
+    Interface(Config const& of_model, Range own_channels) : config(of_model), own(own_channels) {}
+    virtual ~Interface() = default;
+    virtual std::unique_ptr<AnyContext> make_context() const = 0;
+    virtual void check(ExecutionSpace const& exec, AnyContext& context, Image<Pixels> const& image) const = 0;
+    virtual void forward(Workspace<ExecutionSpace>& workspace, AnyContext& context, Image<Pixels> const& image,
+                         Tokens const& y) const = 0;
+    virtual void backward(Workspace<ExecutionSpace>& workspace, AnyContext const& context, Image<Pixels> const& image,
+                          Tokens const& d_y) const = 0;
+    virtual void for_each_parameter(std::function<void(AnyParameter&)> const& f) = 0;
+    Config config;
+    Range own;
+  };
+
+  template <class Aggregator>
+  struct Held final : Interface {
+    struct HeldContext final : AnyContext {
+      typename Aggregator::Context context;
+    };
+
+    explicit Held(Aggregator held)
+        : Interface({held.config().channels, held.config().patch, held.config().width, held.config().seed},
+                    held.own_channels()),
+          aggregator(std::move(held)) {}
+
+    static auto& own(AnyContext& context) { return static_cast<HeldContext&>(context).context; }
+    static auto const& own(AnyContext const& context) { return static_cast<HeldContext const&>(context).context; }
+
+    std::unique_ptr<AnyContext> make_context() const override { return std::make_unique<HeldContext>(); }
+    void check(ExecutionSpace const& exec, AnyContext& context, Image<Pixels> const& image) const override {
+      if constexpr (requires { aggregator.check(exec, own(context), image); })
+        aggregator.check(exec, own(context), image);
+    }
+    void forward(Workspace<ExecutionSpace>& workspace, AnyContext& context, Image<Pixels> const& image,
+                 Tokens const& y) const override {
+      aggregator.forward(workspace, own(context), image, y);
+    }
+    void backward(Workspace<ExecutionSpace>& workspace, AnyContext const& context, Image<Pixels> const& image,
+                  Tokens const& d_y) const override {
+      aggregator.backward(workspace, own(context), image, d_y, no_gradient);
+    }
+    void for_each_parameter(std::function<void(AnyParameter&)> const& f) override { aggregator.for_each_parameter(f); }
+
+    Aggregator aggregator;
+  };
+
+  template <class Input>
+  static Image<Pixels> any_image(Input const& input) {
+    auto const image = as_image(input);
+    return {image.pixels, image.channels, image.positions};
+  }
+
+  AnyContext& held(Context& context) const {
+    if (context.m_owner != m_held.get()) {
+      context.m_held = m_held->make_context();
+      context.m_owner = m_held.get();
+    }
+    return *context.m_held;
+  }
+
+  std::unique_ptr<Interface> m_held;
+};
+
+} // namespace dchag
