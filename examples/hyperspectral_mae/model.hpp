@@ -48,8 +48,8 @@ public:
 };
 
 /// Builds the model of a name: "flat", "tensor", "tokens", or the tree of each group and the number of groups, as in
-/// "c4@2"; in the fused form or, if the settings say so, the materialized one ("tensor" and "tokens" have no other).
-/// The ranks of `mesh.tensor()` share it. Keeps a reference to the mesh. Throws: dchag::Error, the same on every rank.
+/// "c4@2"; in the fused form or, if the settings say so, the materialized one. The ranks of `mesh.tensor()` share it.
+/// Keeps a reference to the mesh. Throws: dchag::Error, the same on every rank.
 std::unique_ptr<Model> make_model(std::string const& name, ModelSettings const& settings,
                                   dchag::comm::Mesh const& mesh);
 

@@ -58,7 +58,7 @@ bool parse(int argc, char** argv, bool print, Options& options) {
       ->group("Model");
   app.add_flag("--materialized", model.materialized,
                "Aggregate in the paper's form, which stores the tokens, keys and values of all channels; the same "
-               "function as the fused form, which stores none")
+               "function as the fused form, which stores none but the tokens that 'tokens' sends")
       ->group("Model");
   app.add_option("--patch", model.patch, "Edge of a patch, in pixels")->group("Model");
   app.add_option("--width", model.width, "Features of a token")->group("Model");

@@ -69,6 +69,24 @@ TEST_CASE("a context that served one aggregator serves another") {
   check_same(strided_step(moved, context), strided_step(moved, fresh));
 }
 
+TEST_CASE("a context outlives its aggregator, whatever is made in the place of that") {
+  comm::Communicator const world;
+  Any::Context context;
+  for (int i = 0; i < 4; ++i) { // one is made where the last one was
+    auto any = i % 2 == 0 ? Any(Flat(Space(), world, config)) : Any(ChannelAggregator<Space, T>(Space(), config));
+    Any::Context fresh;
+    randomize(any);
+    check_same(strided_step(any, context), strided_step(any, fresh));
+  }
+  Any const other(Flat(Space(), world, config));
+  auto const image = random_tensor<T>(Space(), 8, "image", {2, other.own_channels().size(), 4, 6});
+  auto const d_y = filled_tensor<T>(Space(), {2, 6, config.width}, 0);
+  Workspace<Space> workspace;
+  CHECK_THROWS_WITH_AS(other.backward(workspace, context, image, d_y, no_gradient),
+                       "AnyAggregator::backward: the context is another's, expected the one that forward was given",
+                       Error);
+}
+
 TEST_CASE("any aggregator refuses what the one in it refuses") {
   comm::Communicator const world;
   Any const any(Flat(Space(), world, config));

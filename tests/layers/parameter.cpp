@@ -143,6 +143,8 @@ TEST_CASE("what a deferred parameter does not hold cannot be used") {
   CHECK_THROWS_WITH_AS(layer.weight(), "Parameter: linear.weight, deferred, holds 0 values, expected 6", ShapeError);
   CHECK_THROWS_WITH_AS(layer.weight_gradient(), "Parameter: linear.weight, deferred, holds 0 gradients, expected 6",
                        ShapeError);
+  CHECK_THROWS_WITH_AS(layer.bias(), "Parameter: linear.bias, deferred, holds 0 values, expected 2", ShapeError);
+  CHECK_THROWS_AS(layer.bias_gradient(), ShapeError);
   Workspace<Host> workspace(exec);
   NoContext none;
   auto const x = random_tensor<float>(exec, 1, "x", {4, 3}), y = random_tensor<float>(exec, 1, "y", {4, 2});

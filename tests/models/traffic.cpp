@@ -159,8 +159,8 @@ void check_strategy_traffic(MakeStrategy<float> const& make, plan::Aggregation c
   check_form<SequenceParallel>(make, how);
 }
 
-template <class Tree, class Final = CrossAttention>
-using Groups = DistributedAggregator<Space, float, Tree, Final>;
+template <class Tree, class Final = CrossAttention, class Form = Fused>
+using Groups = DistributedAggregator<Space, float, Tree, Final, Form>;
 
 plan::Aggregation groups_of(plan::Layer layer, std::size_t level, plan::Final final_module) {
   return {.strategy = plan::Strategy::groups,
@@ -175,17 +175,25 @@ plan::Aggregation groups_of(plan::Layer layer, std::size_t level, plan::Final fi
 TEST_CASE("a step of tensor parallelism alone sends what the documentation says") {
   check_strategy_traffic(strategy_of<TensorParallelAggregator<Space, float, Materialized>>(strategy_config()),
                          {.strategy = plan::Strategy::tensor_parallel, .form = plan::Form::materialized});
+  check_form<Replicated>(strategy_of<TensorParallelAggregator<Space, float>>(strategy_config()),
+                         {.strategy = plan::Strategy::tensor_parallel});
 }
 
 TEST_CASE("a step of distributed tokenization sends what the documentation says") {
   check_strategy_traffic(
       strategy_of<DistributedTokenization<Space, float, Tree<CrossAttention>, Materialized>>(strategy_config()),
       {.strategy = plan::Strategy::distributed_tokenization, .form = plan::Form::materialized});
+  check_form<Replicated>(strategy_of<DistributedTokenization<Space, float>>(strategy_config()),
+                         {.strategy = plan::Strategy::distributed_tokenization});
 }
 
 TEST_CASE("a step of D-CHAG -C sends what the documentation says") {
   check_strategy_traffic(strategy_of<Groups<Tree<CrossAttention>>>(grouped_config()),
                          groups_of(plan::Layer::cross_attention, 0, plan::Final::cross_attention));
+  auto materialized = groups_of(plan::Layer::cross_attention, 0, plan::Final::head_shared);
+  materialized.form = plan::Form::materialized;
+  check_form<Replicated>(strategy_of<Groups<Tree<CrossAttention>, HeadShared, Materialized>>(grouped_config()),
+                         materialized);
 }
 
 TEST_CASE("a step of D-CHAG -L sends what the documentation says") {

@@ -5,6 +5,7 @@
 #include <dchag/train/checkpoint.hpp>
 
 #include <support/replicas.hpp>
+#include <support/sentence.hpp>
 #include <support/temporary_folder.hpp>
 
 using namespace dchag;
@@ -179,6 +180,15 @@ TEST_CASE("some parameters may have values already, on some ranks; all get those
         parallel::DataParallel training(exec, mesh, model, sharding);
         CHECK(everywhere(world, values_of(training) == part_of(values_of(first), training)));
       }
+}
+
+TEST_CASE("a parameter that one rank alone has nothing for is refused on every rank") {
+  comm::Communicator const world;
+  comm::Mesh const mesh(world, {1, 1, world.size()});
+  auto model = deferred_units<Space, float>();
+  if (world.rank() + 1 == world.size()) model.for_each_parameter([](auto& parameter) { parameter.bind({}, {}); });
+  auto const sentence = sentence_of([&] { parallel::DataParallel(Space(), mesh, model, Sharding::none); });
+  CHECK(sentence.find("DataParallel: layer0.weight holds 0 values, expected 30") != std::string::npos);
 }
 
 TEST_CASE("a checkpoint is read into a deferred model, and goes on as what wrote it") {

@@ -40,6 +40,16 @@ MakeStrategy<typename Aggregator::value_type> strategy_of(Config const& config) 
   };
 }
 
+/// D-CHAG with Tree0 of these layers, or with so many tokens between two levels: the more there are, the more channels,
+/// 8 groups of 2 to 10.
+template <class Layer, std::size_t tokens, class Form, class Final = CrossAttention>
+MakeStrategy<double> grouped() {
+  using Policy = std::conditional_t<tokens == 0, Tree<Layer>, Tree<Layer, tokens>>;
+  return strategy_of<DistributedAggregator<Kokkos::DefaultExecutionSpace, double, Policy, Final, Form>>(
+      grouped_config(strategy_channels + 8 * tokens));
+}
+inline constexpr double fast = 4e-3; // the rate at which 80 channels are learned in so few steps
+
 inline MaskedAutoencoderConfig strategy_model(bool recompute) {
   return {.height = 6,
           .width = 8,

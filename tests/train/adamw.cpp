@@ -190,6 +190,8 @@ TEST_CASE("AdamW: refuses a bad rate and another model, and leaves the values al
   other.bias = Parameter<Space, double>(exec, {.name = "toy.bias", .shape = {5}}, initial::constant(0));
   CHECK_THROWS_WITH_AS(optimizer.step(exec, other, 1),
                        "AdamW::step: parameter 1 is toy.bias with 5 values, expected toy.bias with 3", Error);
+  auto nowhere = deferred([&] { return ToyModel<Space, double>(exec); });
+  CHECK_THROWS_WITH_AS(optimizer.step(exec, nowhere, 1), "AdamW::step: toy.weight is deferred, expected values", Error);
   CHECK(optimizer.steps() == 0);
   CHECK(relative_error(model.weight.values(), before) == 0);
   CHECK(relative_error(other.weight.values(), before) == 0);

@@ -7,6 +7,7 @@
 #include <support/sentence.hpp>
 #include <support/spaces.hpp>
 #include <support/temporary_folder.hpp>
+#include <support/toy_model.hpp>
 
 using namespace dchag;
 using namespace dchag::test;
@@ -333,6 +334,15 @@ TEST_CASE("arrays that no rank holds, or two ranks hold in two ways, are refused
         "Checkpoint: 'w': its parts (4, 3) from (0, 0) and (4, 3) from (2, 0) overlap");
   CHECK(refused({{.name = "w", .shape = {6}, .run = {2 * other, 4 + 2 * other}}}) ==
         "Checkpoint: 'w': of its part (6) from (0), the values 2 to 4 are held in two ways");
+}
+
+TEST_CASE("a deferred model has nothing to write and no room to read into") {
+  using Space = Kokkos::DefaultHostExecutionSpace;
+  auto model = deferred([] { return ToyModel<Space, double>(Space()); });
+  auto const arrays = [&] { return Checkpoint(model).arrays().size(); };
+  CHECK_THROWS_WITH_AS(arrays(), "Checkpoint: toy.weight is deferred, expected values", Error);
+  model.for_each_parameter([](auto& parameter) { parameter.materialize(Space()); });
+  CHECK(arrays() == 2);
 }
 
 TEST_CASE("ranks that do not agree, and names that are taken") {

@@ -3,19 +3,23 @@
 #pragma once
 
 #include <dchag/channels/image.hpp>
+#include <dchag/core/error.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/layers/parameter.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
 namespace dchag {
 
 /// Any of the aggregators behind one type, for programs that choose among them while they run: the model around it is
-/// compiled once, not once for each. What it calls is the aggregator's own; a virtual call a pass is all that it adds.
-/// A program that knows its aggregator needs no such thing.
+/// compiled once, not once for each. It adds a virtual call a pass, and pixels are addressed by strides. A program that
+/// knows its aggregator needs no such thing.
 ///
-/// Shapes: as those of the aggregator; pixels of T in any layout and stride. It does not give the image's gradient.
+/// Shapes, collectives, errors: those of the aggregator; pixels of T in any layout and stride. It offers neither the
+/// image's gradient nor `freeze`.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 class AnyAggregator {
 public:
@@ -37,11 +41,11 @@ private:
   };
 
 public:
-  /// The context of whichever aggregator it is first used with.
+  /// That of the aggregator which `forward` or `check` was last called of.
   class Context {
     friend AnyAggregator;
     std::unique_ptr<AnyContext> m_held;
-    void const* m_owner = nullptr;
+    std::uint64_t m_owner = 0;
   };
 
   template <class Aggregator>
@@ -50,7 +54,7 @@ public:
   Config const& config() const { return m_held->config; }
   Range own_channels() const { return m_held->own; }
 
-  /// As the aggregator's, if it has one: that of one rank has nothing to agree on.
+  /// Calls the aggregator's `check`; does nothing for `ChannelAggregator`, which has none.
   template <class Input>
   void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
     m_held->check(exec, held(context), any_image(input));
@@ -61,10 +65,12 @@ public:
     m_held->forward(workspace, held(context), any_image(input), y);
   }
 
+  /// Throws: Error unless the context is that of this aggregator's `forward`.
   template <class Input>
   void backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input, Tokens const& d_y,
                 NoGradient) const {
-    KOKKOS_ASSERT(context.m_owner == m_held.get()); // forward made it
+    require<Error>(context.m_owner == m_held->id,
+                   "AnyAggregator::backward: the context is another's, expected the one that forward was given");
     m_held->backward(workspace, *context.m_held, any_image(input), d_y);
   }
 
@@ -84,8 +90,13 @@ private:
     virtual void backward(Workspace<ExecutionSpace>& workspace, AnyContext const& context, Image<Pixels> const& image,
                           Tokens const& d_y) const = 0;
     virtual void for_each_parameter(std::function<void(AnyParameter&)> const& f) = 0;
+    static std::uint64_t next_id() {
+      static std::atomic<std::uint64_t> last = 0;
+      return ++last;
+    }
     Config config;
     Range own;
+    std::uint64_t id = next_id(); // an address may be used again
   };
 
   template <class Aggregator>
@@ -127,9 +138,9 @@ private:
   }
 
   AnyContext& held(Context& context) const {
-    if (context.m_owner != m_held.get()) {
+    if (context.m_owner != m_held->id) {
       context.m_held = m_held->make_context();
-      context.m_owner = m_held.get();
+      context.m_owner = m_held->id;
     }
     return *context.m_held;
   }

@@ -12,8 +12,9 @@ namespace dchag {
 /// values too, some 3 C D numbers a position. Here to be measured against.
 struct Materialized {};
 
-/// The same function without a stored token: the first level of a tree is one with the tokenizer and keeps D + 2 h
-/// numbers a position whatever C is, the levels above have neither keys nor values.
+/// The same function without a stored token, but for those that `DistributedTokenization` sends: the first level of a
+/// tree is one with the tokenizer and keeps D + 2 h numbers a position whatever C is, the levels above have neither
+/// keys nor values.
 struct Fused {};
 
 /// The same with the tokens that are made on the way kept in `bfloat16` and everything summed in float: for devices,

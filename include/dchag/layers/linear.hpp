@@ -71,8 +71,8 @@ public:
 
   /// b (outputs) of this rank, if there is one.
   bool has_bias() const { return m_has_bias; }
-  Tensor<ExecutionSpace, T, 1> bias() const { return m_bias.values(); }
-  Tensor<ExecutionSpace, T, 1> bias_gradient() const { return m_bias.gradients(); }
+  Tensor<ExecutionSpace, T, 1> bias() const { return m_bias.value(Extents<1>{m_outputs}); }
+  Tensor<ExecutionSpace, T, 1> bias_gradient() const { return m_bias.gradient(Extents<1>{m_outputs}); }
 
   template <class F>
   void for_each_parameter(F const& f) {

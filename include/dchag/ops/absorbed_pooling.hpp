@@ -52,7 +52,7 @@ void require_absorbed_shapes(char const* where, X const& tokens, Query const& qu
 /// Shapes: tokens x (M, N, D), of any strides but with contiguous columns; query r (h, D); value W_v (V, D); pooled as
 /// in `Pooled`. Scratch is bounded whatever N is. Throws: ShapeError.
 /// Source: mathematics of the fused form, for the upper levels of a tree: 4 M h D + 2 D V operations a position in
-/// place of 4 M D^2 + 4 M D, with V = D.
+/// place of 4 M D V + 4 M V.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, TensorView<3> X>
 void absorbed_pooling_forward(Workspace<ExecutionSpace>& workspace, X const& tokens,
                               Tensor<ExecutionSpace, T, 2> const& query, Tensor<ExecutionSpace, T, 2> const& value,

@@ -19,14 +19,19 @@ template <TensorView<2> View>
 struct SoftmaxStatistics {
   View maximum, sum;
 
+  void require_shapes(char const* where, std::size_t N, std::size_t heads) const {
+    require_shape(where, "maximum", maximum, {N, heads});
+    require_shape(where, "sum", sum, {N, heads});
+  }
   template <class T>
   KOKKOS_FUNCTION void note(std::size_t n, std::size_t h, T largest, T total) const {
     maximum(n, h) = largest;
     sum(n, h) = total;
   }
 };
-/// They are not wanted.
+/// In place of `SoftmaxStatistics` where nobody wants them.
 struct NoStatistics {
+  void require_shapes(char const*, std::size_t, std::size_t) const {}
   template <class T>
   KOKKOS_FUNCTION void note(std::size_t, std::size_t, T, T) const {}
 };
@@ -36,7 +41,8 @@ struct NoStatistics {
 ///     a[n, h, c] = softmax over c of k[c, n, h] . q[h] / sqrt(d)        o[n, h] = sum over c of a[n, h, c] u[c, n, h]
 ///
 /// Shapes: q (D); k, u (M, N, D) keys and values; a (N, heads, M) is kept for the backward pass; o (N, D). D = heads *
-/// d. Source: mathematics of the materialized form; ClimaX (Nguyen et al. 2023), variable aggregation.
+/// d; statistics (N, heads) each, or none. Source: mathematics of the materialized form; ClimaX (Nguyen et al. 2023),
+/// variable aggregation.
 template <KokkosExecutionSpace ExecutionSpace, TensorView<1> Q, TensorView<3> K, TensorView<3> U, TensorView<3> A,
           TensorView<2> O, class Statistics = NoStatistics>
 void attention_pooling_forward(ExecutionSpace const& exec, std::size_t heads, Q const& q, K const& k, U const& u,
@@ -51,6 +57,7 @@ void attention_pooling_forward(ExecutionSpace const& exec, std::size_t heads, Q 
   require_shape("attention_pooling_forward", "u", u, {M, N, D});
   require_shape("attention_pooling_forward", "a", a, {N, heads, M});
   require_shape("attention_pooling_forward", "o", o, {N, D});
+  statistics.require_shapes("attention_pooling_forward", N, heads);
   std::size_t const tokens = M;
   std::size_t const positions = N;
   std::size_t const width = D;
@@ -156,7 +163,7 @@ void attention_pooling_backward(ExecutionSpace const& exec, std::size_t heads, Q
               T const d_a = team.template sum<T>(d, [&](std::size_t j) { return gradient[j] * value[j]; });
               T const weight = a(n, h, c);
               // a weight of 1 leaves its logit no gradient: d_a and delta agree but for rounding
-              T const d_logit = weight < T(1) ? scale * weight * (d_a - delta(n, h)) : T(0);
+              T const d_logit = weight >= T(1) ? T(0) : scale * weight * (d_a - delta(n, h));
               team.for_each(d, [&](std::size_t j) {
                 d_value[j] = weight * gradient[j];
                 d_key[j] = d_logit * query[j];

@@ -45,7 +45,8 @@ struct PoolingPlan {
 ///     pixels  N (6 C (s + 1) V + 12 C h s) + 8 C (s + 1) D V + 8 C h s D
 ///
 /// The first terms are tokens or values, made twice, and the gradient of E; 8 C h D the sums over channels and heads;
-/// 8 C (s + 1) D V the folding of W_v into E, twice, and its adjoint. Which is smaller turns at about N = s D / h.
+/// 8 C (s + 1) D V the folding of W_v into E, twice, and its adjoint. For V = D, which is smaller turns at
+/// about N = s D / h; the fewer of the heads, the sooner pixels win.
 inline double pooling_operations(Values values, PoolingSizes const& sizes) {
   auto const number = [](std::size_t n) { return static_cast<double>(n); };
   double const N = number(sizes.positions), C = number(sizes.tokens), s = number(sizes.pixels);
@@ -62,10 +63,12 @@ inline Values cheaper_values(PoolingSizes const& sizes, Values wanted) {
                                                                                                 : Values::pixels;
 }
 
-/// Form and tile. `tile` is what the machine likes, at
-/// most as many positions as there are and as few as keep `workers` busy; always a multiple of `unit`.
+/// Form and tile. `tile` is what the machine likes, at most as many positions as there are and as few as keep `workers`
+/// busy; always a multiple of `unit`. Throws: ShapeError unless there are heads and features of the output.
 inline PoolingPlan plan_pooling(PoolingSizes const& sizes, PoolingChoice const& choice, std::size_t tile,
                                 std::size_t unit, std::size_t workers) {
+  require(sizes.heads > 0 && sizes.outputs > 0, "plan_pooling: h = ", sizes.heads, " heads with V = ", sizes.outputs,
+          " features, expected at least 1 each");
   auto const values = cheaper_values(sizes, choice.values);
   auto const rounded = [&](std::size_t positions) { return (positions + unit - 1) / unit * unit; };
   std::size_t const share = rounded((sizes.positions + workers - 1) / workers);

@@ -51,7 +51,8 @@ concept HasUnits = HasParameters<M> && requires(M& model) {
 ///
 /// The model works on the `exec` given here. It and the mesh must outlive this object and not be moved, and each unit
 /// is used by itself and at most once in a backward pass. After an exception that every rank caught, begin_step begins
-/// anew. When this object ends, the model is as it was before, except that with `full` it holds no values.
+/// anew. When this object ends, the model is as it was before, except that one that was deferred holds the values it
+/// was given, and that with `full` it holds none.
 template <HasUnits Model>
 class DataParallel : public UnitObserver {
 public:
@@ -67,10 +68,12 @@ private:
 public:
   /// Gives every replica the values of the first. `model` is whole, as it was made; or `deferred`, all or some of it,
   /// and never holds more than sharding.hpp says: with `full` each rank makes the initial values of its own shard,
-  /// which must be the same on all replicas. Three of each parameter are compared; a unit in which they differ, or
-  /// which not all replicas deferred, becomes whole in a buffer, as do those that hold values. Collective: all ranks of
-  /// the mesh, which agree on units and sizes by a few small all-reduces; one broadcast for each unit, over the
-  /// replicas, or of a shard over its copies. Throws: CommError if the replicas' models or the policies differ, or
+  /// which must be the same on all replicas. 16 of each parameter are compared; a unit in which they differ, or which
+  /// not all replicas deferred, becomes whole in a buffer, as do those that hold values.
+  ///
+  /// Collective: all ranks of the mesh, which agree on units and sizes by a few small all-reduces; one broadcast for
+  /// each unit, over the replicas, or of a shard over its copies.
+  /// Throws: CommError if the replicas' models or the policies differ, or
   /// tensor-parallel ranks do not hold the same replicated parameters; Error if two units name the same parameter, or
   /// one holds no values. On every rank.
   DataParallel(ExecutionSpace const& exec, comm::Mesh const& mesh, Model& model, Sharding sharding = Sharding::none)

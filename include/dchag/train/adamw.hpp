@@ -134,6 +134,7 @@ private:
   void require_same_parameters(Model& model) const {
     std::size_t index = 0;
     model.for_each_parameter([&](auto& parameter) {
+      require<Error>(!parameter.is_deferred(), "AdamW::step: ", parameter.name(), " is deferred, expected values");
       require<Error>(index < m_states.size(), "AdamW::step: ", parameter.name(),
                      " was not in the model of the first step");
       auto const& state = m_states[index++];

@@ -35,10 +35,13 @@ concept HasMoments = requires(O& optimizer, std::int64_t steps) {
 /// else the run has to know. It keeps references to model and optimizer.
 class Checkpoint {
 public:
-  /// Throws: Error if a parameter's values are not those its spec says it holds.
+  /// Throws: Error if a parameter's values are not those its spec says it holds, or it is deferred.
   template <HasParameters Model>
   Checkpoint(Model& model, Metadata metadata = {}) : m_metadata(std::move(metadata)) {
-    model.for_each_parameter([&](auto& parameter) { add(parameter.name(), parameter.spec(), parameter.values()); });
+    model.for_each_parameter([&](auto& parameter) {
+      require<Error>(!parameter.is_deferred(), "Checkpoint: ", parameter.name(), " is deferred, expected values");
+      add(parameter.name(), parameter.spec(), parameter.values());
+    });
     m_parameters = m_arrays.size();
   }
 

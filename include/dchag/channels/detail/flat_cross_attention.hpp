@@ -13,6 +13,8 @@ namespace dchag::detail {
 /// `backward(workspace, communicator, context, d_y, with_tokens)`: `with_tokens(f)` calls f(tokens, d_tokens), if there
 /// are any. Collective: `forward`: two all-reduces (see `merge_softmax`); `backward`: one, of the gradients of what all
 /// ranks share and only the tokens tell: D^2 + h D numbers fused, 2 D^2 + D materialized and 2 D more with biases.
+/// Shapes: tokens (c, N, D), stored or unmade as the form says, d_tokens like them; y, d_y (N, D), the same on every
+/// rank. Throws: ShapeError. Source: own, docs/fused.md section 5.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, AggregationForm Form>
 class FlatCrossAttention : public FusedCrossAttention<ExecutionSpace, T, TokenType<Form, T>> {
   using Base = FusedCrossAttention<ExecutionSpace, T, TokenType<Form, T>>;
@@ -102,10 +104,12 @@ public:
     auto const d_pooled = frame.template take<T, 2>(extents_of(context.pooled));
     bool const biased = m_k.has_bias();
     auto const d_shared = frame.template take<T, 2>({2 * D + (biased ? 3 : 1), D});
-    auto const part = [&](std::size_t begin, std::size_t end) { return Matrix(&d_shared(begin, 0), end - begin, D); };
-    auto const row = [&](std::size_t index) { return Tensor<ExecutionSpace, T, 1>(&d_shared(index, 0), D); };
+    auto const part = [&](std::size_t begin, std::size_t end) {
+      return Matrix(d_shared.data() + begin * D, end - begin, D);
+    };
+    auto const row = [&](std::size_t index) { return Tensor<ExecutionSpace, T, 1>(d_shared.data() + index * D, D); };
     Matrix const d_key_weight = part(0, D), d_value_weight = part(D, 2 * D), d_query = part(2 * D, 2 * D + 1);
-    std::size_t const d_key_bias = 2 * D + 1, d_value_bias = 2 * D + 2; // rows
+    std::size_t const key_bias_row = 2 * D + 1, value_bias_row = 2 * D + 2;
     Kokkos::deep_copy(exec, d_shared, T(0));
     m_out.backward(workspace, NoContext(), context.pooled, d_y, d_pooled);
     with_tokens([&](auto const& tokens, auto const& d_tokens) {
@@ -116,8 +120,8 @@ public:
       ops::linear_backward(exec, rows(tokens), m_k.weight(), rows(d_keys), d_key_weight, no_gradient);
       ops::linear_backward(exec, rows(tokens), m_v.weight(), rows(d_values), d_value_weight, no_gradient);
       if (biased) {
-        ops::add_column_sums(exec, rows(d_keys), row(d_key_bias));
-        ops::add_column_sums(exec, rows(d_values), row(d_value_bias));
+        ops::add_column_sums(exec, rows(d_keys), row(key_bias_row));
+        ops::add_column_sums(exec, rows(d_values), row(value_bias_row));
       }
       this->token_gradients(exec, d_keys, d_values, Range{0, tokens.extent(0)}, d_tokens);
     });
@@ -126,8 +130,8 @@ public:
     ops::add(exec, m_v.weight_gradient(), d_value_weight, m_v.weight_gradient());
     this->project_query_backward(workspace, d_query);
     if (biased) {
-      ops::add_bias(exec, row(d_key_bias), reshape<2>(m_k.bias_gradient(), {1, D}));
-      ops::add_bias(exec, row(d_value_bias), reshape<2>(m_v.bias_gradient(), {1, D}));
+      ops::add_bias(exec, row(key_bias_row), reshape<2>(m_k.bias_gradient(), {1, D}));
+      ops::add_bias(exec, row(value_bias_row), reshape<2>(m_v.bias_gradient(), {1, D}));
     }
   }
 
@@ -144,9 +148,8 @@ private:
     auto frame = workspace.frame();
     auto const own_maximum = frame.template take<T, 2>(extents_of(context.maximum));
     auto const own_sum = frame.template take<T, 2>(extents_of(context.sum));
-    Kokkos::deep_copy(exec, own_maximum, context.maximum);
     Kokkos::deep_copy(exec, own_sum, context.sum);
-    merge_softmax(workspace, communicator, pooled(context));
+    merge_softmax(workspace, communicator, pooled(context), own_maximum);
     if (any) rescale_weights(exec, context.weights, own_maximum, own_sum, context.maximum, context.sum);
   }
 };

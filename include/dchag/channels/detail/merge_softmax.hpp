@@ -62,22 +62,31 @@ void pool_nothing(ExecutionSpace const& exec, ops::Pooled<ExecutionSpace, T> con
 
 /// What each rank pooled of its own tokens becomes what one rank would have pooled of all: softmax partials merge.
 ///
+/// `own_maximum` (N, h) becomes the maximum of this rank alone.
 /// Collective: two all-reduces, the maximum of N h numbers, then the sum of N (D + h). One rank does nothing.
 /// Source: own; the merging of partial softmaxes as in FlashAttention's split form (Dao 2023).
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 void merge_softmax(Workspace<ExecutionSpace>& workspace, comm::Communicator const& communicator,
-                   ops::Pooled<ExecutionSpace, T> const& pooled) {
+                   ops::Pooled<ExecutionSpace, T> const& pooled, Tensor<ExecutionSpace, T, 2> const& own_maximum) {
   if (communicator.size() == 1) return;
   auto const& exec = workspace.exec();
   std::size_t const N = pooled.o.extent(0);
   auto frame = workspace.frame();
-  auto const own_maximum = frame.template take<T, 2>(extents_of(pooled.maximum));
   auto const parts = frame.template take<T, 2>({N, pooled.o.extent(1) + pooled.sum.extent(1)});
   Kokkos::deep_copy(exec, own_maximum, pooled.maximum);
   comm::all_reduce(exec, communicator, pooled.maximum, comm::Reduce::max);
   unnormalise(exec, pooled.o, pooled.sum, own_maximum, pooled.maximum, parts);
   comm::all_reduce(exec, communicator, parts, comm::Reduce::sum);
   normalise(exec, parts, pooled.o, pooled.sum);
+}
+
+/// The same for those who do not need it.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+void merge_softmax(Workspace<ExecutionSpace>& workspace, comm::Communicator const& communicator,
+                   ops::Pooled<ExecutionSpace, T> const& pooled) {
+  if (communicator.size() == 1) return;
+  auto frame = workspace.frame();
+  merge_softmax(workspace, communicator, pooled, frame.template take<T, 2>(extents_of(pooled.maximum)));
 }
 
 } // namespace dchag::detail

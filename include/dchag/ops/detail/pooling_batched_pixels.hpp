@@ -59,7 +59,7 @@ void scaled_logit_gradient(ExecutionSpace const& exec, DScaled const& d_scaled, 
         for (std::size_t h = 0; h < heads; ++h) {
           T d_a = T(0);
           for (std::size_t k = 0; k < S; ++k) d_a += d_scaled(h, n, c, k) * p(c, n, k);
-          d_z(c, n, h) = a(c, n, h) < T(1) ? a(c, n, h) * (d_a - delta(n, h)) : T(0); // as `logit_gradient`
+          d_z(c, n, h) = a(c, n, h) >= T(1) ? T(0) : a(c, n, h) * (d_a - delta(n, h)); // as `logit_gradient`
         }
       });
 }
@@ -227,7 +227,8 @@ void batched_pixels_backward(Workspace<ExecutionSpace>& workspace, std::size_t w
         scatter_tile(exec, d_p, c, n, d_patches);
       }
     });
-    auto const d_E = frame.template take<T, 3>(extents_of(part.E));
+    // U was last used in the last tile.
+    auto const d_E = sizes.outputs == sizes.width ? U : frame.template take<T, 3>(extents_of(part.E));
     gemm(exec, Op::transpose, Op::none, T(1), weights.value, flattened(d_U), T(0), flattened(d_E));
     gemm(exec, Op::transpose, Op::none, T(1), weights.query, flattened(Q), T(1), flattened(d_E));
     scatter_embedding(exec, d_E, c, d_weights.patch_embedding);

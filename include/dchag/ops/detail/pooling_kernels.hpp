@@ -286,7 +286,7 @@ void logit_gradient(ExecutionSpace const& exec, A const& a, DA const& d_a, Delta
   for_each_element(
       exec, "dchag::ops::logit_gradient", d_a.extent(0), d_a.extent(1), KOKKOS_LAMBDA(std::size_t c, std::size_t i) {
         T const weight = static_cast<T>(a(c, i));
-        bool const whole = std::is_same_v<Number, T> && !(weight < T(1));
+        bool const whole = std::is_same_v<Number, T> && weight >= T(1);
         d_z(c, i) = static_cast<Number>(whole ? T(0) : weight * (d_a(c, i) - delta_of[i]));
       });
 }

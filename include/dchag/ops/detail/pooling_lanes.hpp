@@ -167,7 +167,7 @@ void logit_gradients(Problem const& problem, std::size_t block, std::size_t coun
       for (std::size_t c = 0; c < tokens; ++c) {
         std::size_t const at = ((b * tokens + c) * problem.h + head) * W;
         for (std::size_t l = 0; l < W; ++l)
-          weights[at + l] *= weights[at + l] < T(1) ? d_weights[at + l] - own[l] : T(0);
+          weights[at + l] *= weights[at + l] >= T(1) ? T(0) : d_weights[at + l] - own[l];
       }
     }
   }

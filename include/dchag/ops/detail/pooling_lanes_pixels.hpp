@@ -302,7 +302,7 @@ private:
         T d_weights[W];
         store(d_weights, d_weight);
         for (std::size_t l = 0; l < W; ++l) // as `logit_gradients`
-          weight[l] *= weight[l] < T(1) ? d_weights[l] - delta[q][l] : T(0);
+          weight[l] *= weight[l] >= T(1) ? T(0) : d_weights[l] - delta[q][l];
       }
     }
   }

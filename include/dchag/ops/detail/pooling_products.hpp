@@ -91,25 +91,25 @@ auto head_rows(View const& value, std::size_t heads) {
 }
 
 /// o[n, h] = W_v[h] m[n, h].
-template <class ExecutionSpace, TensorView<3> M, TensorView<2> V, TensorView<2> O>
-void value_forward(ExecutionSpace const& exec, M const& m, V const& value, O const& o) {
+template <class ExecutionSpace, TensorView<3> M, TensorView<2> Value, TensorView<2> O>
+void value_forward(ExecutionSpace const& exec, M const& m, Value const& value, O const& o) {
   using T = typename O::value_type;
   std::size_t const heads = m.extent(1);
   gemm(exec, Op::none, Op::transpose, T(1), exchanged(m), head_rows(value, heads), T(0), by_heads(o, heads));
 }
 
 /// d_m[n, h] = W_v[h]^T d_o[n, h].
-template <class ExecutionSpace, TensorView<2> DO, TensorView<2> V, TensorView<3> DM>
-void value_backward(ExecutionSpace const& exec, DO const& d_o, V const& value, DM const& d_m) {
+template <class ExecutionSpace, TensorView<2> DO, TensorView<2> Value, TensorView<3> DM>
+void value_backward(ExecutionSpace const& exec, DO const& d_o, Value const& value, DM const& d_m) {
   using T = AccumulatorOf<typename DM::value_type>;
   std::size_t const heads = d_m.extent(1);
   gemm(exec, Op::none, Op::none, T(1), by_heads(d_o, heads), head_rows(value, heads), T(0), exchanged(d_m));
 }
 
 /// d_W_v[h] += d_o[n, h] m[n, h]^T.
-template <class ExecutionSpace, TensorView<2> DO, TensorView<3> M, TensorView<2> DV>
-void add_value_gradient(ExecutionSpace const& exec, DO const& d_o, M const& m, DV const& d_value) {
-  using T = typename DV::value_type;
+template <class ExecutionSpace, TensorView<2> DO, TensorView<3> M, TensorView<2> DValue>
+void add_value_gradient(ExecutionSpace const& exec, DO const& d_o, M const& m, DValue const& d_value) {
+  using T = typename DValue::value_type;
   std::size_t const heads = m.extent(1);
   gemm(exec, Op::transpose, Op::none, T(1), by_heads(d_o, heads), exchanged(m), T(1), head_rows(d_value, heads));
 }

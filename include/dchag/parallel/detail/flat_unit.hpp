@@ -67,15 +67,15 @@ struct FlatUnit {
     own = {s * (size / S), (s + 1) * (size / S)};
   }
 
-  /// A number made of how the parameters begin, of three values of each; 0 unless all are deferred.
+  /// A number made of how the parameters begin, of 16 values of each; 0 unless all are deferred.
   std::uint64_t beginning() const {
     std::uint64_t mark = 0xcbf29ce484222325u; // FNV-1a, of words
     for (auto const* parameter : parameters) {
       if (!parameter->is_deferred()) return 0;
       std::size_t const last = parameter->size() - 1;
       if (parameter->size() > 0)
-        for (auto i : {std::size_t{0}, last / 2, last})
-          mark = (mark ^ std::bit_cast<std::uint64_t>(parameter->initial_value(i))) * 0x100000001b3u;
+        for (std::size_t i = 0; i < 16; ++i)
+          mark = (mark ^ std::bit_cast<std::uint64_t>(parameter->initial_value(last * i / 15))) * 0x100000001b3u;
     }
     return mark;
   }

@@ -44,18 +44,22 @@ FlatUnits<Model> find_units(Model& model, Sharding sharding) {
 /// Collective: all ranks of the mesh. Throws: CommError, Error; see `DataParallel`.
 template <class Units>
 void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
+  comm::collectively(mesh.world(), [&] { // ranks may have deferred different parameters
+    for (auto const& unit : units)
+      for (auto const* parameter : unit.parameters) {
+        require<Error>(parameter->size() == parameter->spec().box_size(), "DataParallel: ", parameter->name(), " has ",
+                       parameter->size(), " of ", parameter->spec().box_size(), " values, expected all");
+        require<Error>(parameter->is_deferred() || parameter->values().size() == parameter->size(),
+                       "DataParallel: ", parameter->name(), " holds ", parameter->values().size(), " values, expected ",
+                       parameter->size());
+      }
+  });
   std::vector<comm::Setting> replicas{{"sharding", static_cast<int>(sharding)}};
   std::vector<comm::Setting> tensor{{"the number of units", units.size() - 1}};
   std::vector<std::size_t> sizes;
   for (auto& unit : units) {
-    for (auto const* parameter : unit.parameters) {
+    for (auto const* parameter : unit.parameters)
       replicas.emplace_back(concat(parameter->name(), " of ", unit.name), parameter->size());
-      require<Error>(parameter->size() == parameter->spec().box_size(), "DataParallel: ", parameter->name(), " has ",
-                     parameter->size(), " of ", parameter->spec().box_size(), " values, expected all");
-      require<Error>(parameter->is_deferred() || parameter->values().size() == parameter->size(),
-                     "DataParallel: ", parameter->name(), " holds ", parameter->values().size(), " values, expected ",
-                     parameter->size());
-    }
     unit.arrange();
     tensor.emplace_back(concat("values with partial gradients of ", unit.name), unit.partial);
     tensor.emplace_back(concat("replicated values of ", unit.name), unit.alike);

@@ -92,7 +92,8 @@ inline std::size_t exact_flat_activations(AggregatorSizes const& a, Bytes bytes)
 
 inline PassBytes materialized_flat_workspace(AggregatorSizes const& a, Bytes bytes) {
   std::size_t const N = a.positions, D = a.features, h = a.heads, token = a.own_channels() * N * D;
-  std::size_t const merging = a.ranks > 1 ? bytes.taken(N * h, N * h, N * h, N * (D + h)) : 0; // own, softmax partials
+  std::size_t const merging =
+      a.ranks > 1 ? bytes.taken(N * h, N * h, N * (D + h)) : 0; // own statistics, softmax partials
   std::size_t const shared = (2 * D + (a.how.projection_bias ? 3 : 1)) * D;
   // d_pooled, what is shared; d_tokens, then patches or d_keys, d_values, delta, the query's gradient by rows
   return {std::max(tokenizer_workspace(a, bytes), merging),
