@@ -9,6 +9,7 @@
 //
 // Time is that of the slowest rank outside of MPI, the median of three steps: with more ranks than processors, how long
 // ranks wait for each other says nothing.
+#include <dchag/channels/any_aggregator.hpp>
 #include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/channels/distributed_tokenization.hpp>
 #include <dchag/channels/flat_aggregator.hpp>
@@ -22,6 +23,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,7 @@ namespace {
 
 using Space = Kokkos::DefaultExecutionSpace;
 using T = float;
+using Aggregator = AnyAggregator<Space, T>;
 
 /// As the paper's figures 8, 9 and 13, at a size that runs on two cores.
 struct Sizes {
@@ -52,15 +55,14 @@ struct Sizes {
 };
 
 /// Aggregator and encoder, as a model to train.
-template <class Aggregator>
 class Model {
 public:
   using value_type = T;
   using execution_space = Space;
 
   struct Context {
-    typename Aggregator::Context aggregator;
-    typename Encoder<Space, T, parallel::TensorParallel>::Context encoder;
+    Aggregator::Context aggregator;
+    Encoder<Space, T, parallel::TensorParallel>::Context encoder;
     Tensor<Space, T, 3> fused, latent; // (B, L, D)
   };
 
@@ -101,13 +103,14 @@ double largest(comm::Communicator const& world, double value) {
   return comm::all_reduce(world, value, comm::Reduce::max);
 }
 
-template <class Make>
-void run(comm::Communicator const& world, std::string const& name, Sizes const& sizes, Make const& make) {
+/// `make` makes the aggregator: counted is what it holds, and no other at that time.
+void run(comm::Communicator const& world, std::string const& name, Sizes const& sizes,
+         std::function<Aggregator()> const& make) {
   test::AllocationCounter const counter;
   Workspace<Space> workspace;
   Model model(make(), world, sizes);
   AdamW<Space, T> optimizer(workspace.exec(), model);
-  typename decltype(model)::Context context;
+  Model::Context context;
   auto const own = model.aggregator().own_channels();
   Tensor<Space, T, 4> const image("dchag::bench::image", 1, own.size(), sizes.rows * sizes.patch,
                                   sizes.columns * sizes.patch);
@@ -151,8 +154,8 @@ void run(comm::Communicator const& world, std::string const& name, Sizes const& 
 
 template <class Policy, class Form>
 void run_grouped(comm::Communicator const& world, std::string const& name, Sizes const& sizes) {
-  using Aggregator = DistributedAggregator<Space, T, Policy, CrossAttention, Form>;
-  run(world, name, sizes, [&] { return Aggregator(Space(), world, sizes.grouped(world.size())); });
+  using Grouped = DistributedAggregator<Space, T, Policy, CrossAttention, Form>;
+  run(world, name, sizes, [&] { return Aggregator(Grouped(Space(), world, sizes.grouped(world.size()))); });
 }
 
 template <class Layer>
@@ -170,14 +173,16 @@ void run_trees(comm::Communicator const& world, std::string const& letter, Sizes
 template <class Form>
 void run_baselines(comm::Communicator const& world, std::string const& form, Sizes const& sizes) {
   run(world, "tensor parallelism " + form, sizes,
-      [&] { return TensorParallelAggregator<Space, T, Form>(Space(), world, sizes.flat()); });
-  run(world, "distributed tokenization " + form, sizes,
-      [&] { return DistributedTokenization<Space, T, Tree<CrossAttention>, Form>(Space(), world, sizes.flat()); });
+      [&] { return Aggregator(TensorParallelAggregator<Space, T, Form>(Space(), world, sizes.flat())); });
+  run(world, "distributed tokenization " + form, sizes, [&] {
+    return Aggregator(DistributedTokenization<Space, T, Tree<CrossAttention>, Form>(Space(), world, sizes.flat()));
+  });
 }
 
 template <class Form>
 void run_exact(comm::Communicator const& world, std::string const& form, Sizes const& sizes) {
-  run(world, "flat exact " + form, sizes, [&] { return FlatAggregator<Space, T, Form>(Space(), world, sizes.flat()); });
+  run(world, "flat exact " + form, sizes,
+      [&] { return Aggregator(FlatAggregator<Space, T, Form>(Space(), world, sizes.flat())); });
 }
 
 void run_all(comm::Communicator const& world, Sizes const& sizes) {
