@@ -64,6 +64,9 @@ public:
     ops::fold_values(workspace, tokens.patches, weights(context, tokens), context.folded);
   }
 
+protected:
+  using Parameters::m_v;
+
   void absorb(Workspace<ExecutionSpace>& workspace, Context& context) const {
     std::size_t const h = this->heads();
     std::size_t const D = m_config.width;
@@ -132,9 +135,6 @@ public:
     ops::products_of_heads(exec, d_o, context.pooled.o, delta);
     if (m_v.has_bias()) ops::add_column_sums(exec, d_o, m_v.bias_gradient());
   }
-
-protected:
-  using Parameters::m_v;
 
 private:
   // the projected query (1, V) as (h, 1, d), W_k (V, D) as (h, d, D)
