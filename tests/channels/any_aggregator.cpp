@@ -5,6 +5,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_any_aggregator {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -98,3 +100,5 @@ TEST_CASE("any aggregator refuses what the one in it refuses") {
   CHECK(!sentence.empty());
   CHECK(sentence_of([&] { any.check(Space(), context, image); }) == sentence);
 }
+
+} // namespace channels_any_aggregator

@@ -8,6 +8,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_bfloat16 {
+
 using namespace dchag;
 using namespace dchag::test;
 using Space = Kokkos::DefaultExecutionSpace;
@@ -65,3 +67,5 @@ TEST_CASE("D-CHAG with shared heads and tokens of bfloat16") {
   check_close<DistributedAggregator<Space, float, Tree, HeadShared, FusedBfloat16>,
               DistributedAggregator<Space, float, Tree, HeadShared>>(config);
 }
+
+} // namespace channels_bfloat16

@@ -1,7 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <support/aggregation.hpp>
+#include <support/sentence.hpp>
 #include <support/spaces.hpp>
+
+namespace channels_channel_aggregator {
 
 using namespace dchag;
 using namespace dchag::test;
@@ -95,16 +98,6 @@ void check_subset_is_a_smaller_model() {
     CHECK(relative_error(of_channels(gradients, 9, ascending), expected_gradients) < rounding);
     CHECK(largest_of(of_channels(gradients, 9, {1, 2, 3, 7, 8})) == 0); // absent
   }
-}
-
-template <class F>
-std::string sentence_of(F const& f) {
-  try {
-    f();
-  } catch (ShapeError const& error) {
-    return error.what();
-  }
-  return "";
 }
 
 } // namespace
@@ -258,7 +251,9 @@ TEST_CASE("ChannelAggregator: says what does not fit") {
   using Space = Kokkos::DefaultHostExecutionSpace;
   using Aggregator = ChannelAggregator<Space, float>;
   Space const exec;
-  auto const make = [&](AggregatorConfig const& config) { return sentence_of([&] { Aggregator(exec, config); }); };
+  auto const make = [&](AggregatorConfig const& config) {
+    return sentence_of<ShapeError>([&] { Aggregator(exec, config); });
+  };
   CHECK(make({.channels = 3, .patch = 2, .width = 10, .heads = 4}) ==
         "CrossAttention: 'tree.level0.module0' has width D = 10, expected a multiple of its heads h = 4");
   CHECK(make({.channels = 3, .patch = 2, .width = 10, .heads = 0}) != "");
@@ -274,7 +269,7 @@ TEST_CASE("ChannelAggregator: says what does not fit") {
   std::size_t const list[] = {2, 3};
   std::size_t const twice[] = {2, 0, 2};
   auto const forward = [&](auto const& image) {
-    return sentence_of([&] { aggregator.forward(workspace, context, image, y); });
+    return sentence_of<ShapeError>([&] { aggregator.forward(workspace, context, image, y); });
   };
   using Pixels = Tensor<Space, float, 4>;
   CHECK(forward(Pixels("image", 1, 3, 4, 6)) == "");
@@ -324,3 +319,5 @@ TEST_CASE("ChannelAggregator: starts from the documented values") {
   }
   CHECK(weights.at("tree.level0.module0.k.weight") != weights.at("tree.level0.module1.k.weight"));
 }
+
+} // namespace channels_channel_aggregator

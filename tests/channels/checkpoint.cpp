@@ -6,6 +6,8 @@
 #include <support/distributed.hpp>
 #include <support/temporary_folder.hpp>
 
+namespace channels_checkpoint {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -36,3 +38,5 @@ TEST_CASE_TEMPLATE("an aggregation over ranks goes through a file to any other n
   CHECK(values_of(other_ranks) == part_of(expected, other_ranks));
   CHECK(values_of(other_one) == expected);
 }
+
+} // namespace channels_checkpoint

@@ -6,6 +6,8 @@
 #include <support/distributed.hpp>
 #include <support/temporary_folder.hpp>
 
+namespace channels_climax_weights {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -153,3 +155,5 @@ TEST_CASE_TEMPLATE("weights in the layout of ClimaX give ClimaX' aggregation", C
             .find("missing tokenizer.bias (as token_embeds.5.proj.bias); "
                   "tokenizer.weight (as token_embeds.5.proj.weight)") != std::string::npos);
 }
+
+} // namespace channels_climax_weights

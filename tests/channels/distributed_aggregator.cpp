@@ -4,6 +4,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_distributed_aggregator {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -203,3 +205,5 @@ TEST_CASE("DistributedAggregator::check: what does not fit on one rank is refuse
                         "0 1 2 3 4 5 6 7 8 10 9 11 on rank ",
                         last));
 }
+
+} // namespace channels_distributed_aggregator

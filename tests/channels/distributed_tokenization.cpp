@@ -4,6 +4,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_distributed_tokenization {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -74,3 +76,5 @@ TEST_CASE("DistributedTokenization: refuses together what does not fit") {
   if (world.rank() + 1 == world.size()) config.patch = 4;
   CHECK(make() == (P == 1 ? "" : concat("DistributedTokenization: patch is 2 on rank 0 but 4 on rank ", P - 1)));
 }
+
+} // namespace channels_distributed_tokenization

@@ -4,6 +4,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_flat_aggregator {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -152,3 +154,5 @@ TEST_CASE("FlatAggregator: more ranks than channels are refused on every rank") 
           FlatAggregator<Space, float>(Space(), world, {.channels = 8, .patch = 1, .width = 8, .heads = 3});
         }) == "CrossAttention: 'tree.level0.module0' has width D = 8, expected a multiple of its heads h = 3");
 }
+
+} // namespace channels_flat_aggregator

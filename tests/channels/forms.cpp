@@ -8,6 +8,8 @@
 #include <support/allocations.hpp>
 #include <support/spaces.hpp>
 
+namespace channels_forms {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -210,3 +212,5 @@ TEST_CASE_TEMPLATE("frozen weights give the same output until they are planned a
   CHECK(relative_error(output(frozen, Image{part, std::span(list)}), output(context, Image{part, std::span(list)})) <
         tolerance<T>(1e-5, 1e-12));
 }
+
+} // namespace channels_forms

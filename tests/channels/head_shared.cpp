@@ -7,6 +7,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_head_shared {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -106,3 +108,5 @@ TEST_CASE("heads that the ranks cannot share are refused on all of them") {
   AggregatorConfig const config{.channels = 7, .patch = 2, .width = 15, .heads = 5};
   CHECK_THROWS_AS((TensorParallelAggregator<Space, float>(Space(), world, config)), ShapeError);
 }
+
+} // namespace channels_head_shared

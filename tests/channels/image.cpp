@@ -5,6 +5,8 @@
 #include <support/compare.hpp>
 #include <support/spaces.hpp>
 
+namespace channels_image {
+
 using namespace dchag;
 using namespace dchag::test;
 using Space = Kokkos::DefaultExecutionSpace;
@@ -86,3 +88,5 @@ TEST_CASE("TokenPlan: a list that is refused leaves the plan as it was") {
   CHECK(plan.own() == List{1, 3});
   CHECK(!plan.update(Space(), good, 4, {0, 4}));
 }
+
+} // namespace channels_image

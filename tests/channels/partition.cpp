@@ -2,9 +2,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <dchag/channels/partition.hpp>
 
+#include "support/sentence.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
+
+namespace channels_partition {
 
 using namespace dchag;
 
@@ -22,13 +26,8 @@ bool covers(std::size_t count, std::size_t parts, F const& part) {
   return next == count;
 }
 
-std::string sentence_of(std::size_t channels, std::size_t groups, std::size_t ranks) {
-  try {
-    Partition(channels, groups, ranks);
-  } catch (ShapeError const& error) {
-    return error.what();
-  }
-  return "";
+std::string refusal(std::size_t channels, std::size_t groups, std::size_t ranks) {
+  return test::sentence_of<ShapeError>([&] { Partition(channels, groups, ranks); });
 }
 
 } // namespace
@@ -92,10 +91,12 @@ TEST_CASE("Range: contains its begin and not its end") {
 }
 
 TEST_CASE("Partition: says what cannot be cut") {
-  CHECK(sentence_of(0, 1, 1) == "Partition: there are no channels");
-  CHECK(sentence_of(5, 6, 1) == "Partition: groups G = 6, expected 1 to the channels C = 5");
-  CHECK(sentence_of(5, 0, 1) == "Partition: groups G = 0, expected 1 to the channels C = 5");
-  CHECK(sentence_of(8, 4, 3) == "Partition: ranks P = 3 do not divide the groups G = 4");
-  CHECK(sentence_of(8, 4, 8) == "Partition: ranks P = 8 do not divide the groups G = 4");
-  CHECK(sentence_of(8, 4, 0) != "");
+  CHECK(refusal(0, 1, 1) == "Partition: there are no channels");
+  CHECK(refusal(5, 6, 1) == "Partition: groups G = 6, expected 1 to the channels C = 5");
+  CHECK(refusal(5, 0, 1) == "Partition: groups G = 0, expected 1 to the channels C = 5");
+  CHECK(refusal(8, 4, 3) == "Partition: ranks P = 3 do not divide the groups G = 4");
+  CHECK(refusal(8, 4, 8) == "Partition: ranks P = 8 do not divide the groups G = 4");
+  CHECK(refusal(8, 4, 0) != "");
 }
+
+} // namespace channels_partition

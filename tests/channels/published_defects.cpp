@@ -6,6 +6,8 @@
 
 #include <support/distributed.hpp>
 
+namespace channels_published_defects {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -208,3 +210,5 @@ TEST_CASE_TEMPLATE("Replicated parameters are the same bits on all ranks, at the
   // the first steps of AdamW turn the smallest gradients into whole steps: compare where there is a gradient
   CHECK(relative_error(found.at("final.out.weight"), expected.at("final.out.weight")) < tolerance<T>(1e-3, 1e-9));
 }
+
+} // namespace channels_published_defects

@@ -3,6 +3,8 @@
 #include <contracts/layer_contract.hpp>
 #include <support/aggregation.hpp>
 
+namespace channels_trees {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -95,3 +97,5 @@ TEST_CASE_TEMPLATE("MixedTree: levels of different layers", Case, DCHAG_TEST_CAS
   check_equals_definition<Uneven, Case>();
   check_layer_contract<Subject<Uneven, 9, true>, Case>();
 }
+
+} // namespace channels_trees

@@ -9,6 +9,8 @@
 #include <limits>
 #include <memory>
 
+namespace comm_agree {
+
 namespace comm = dchag::comm;
 using comm::Communicator;
 using dchag::CommError;
@@ -170,3 +172,5 @@ TEST_CASE("the lowest rank that differs is named") {
   auto const found = thrown_by([&] { comm::require_same(communicator, "Model", "rows", rank); });
   CHECK(found.sentence == (communicator.size() > 1 ? "Model: rows is 0 on rank 0 but 1 on rank 1" : ""));
 }
+
+} // namespace comm_agree

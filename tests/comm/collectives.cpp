@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+namespace comm_collectives {
+
 namespace comm = dchag::comm;
 using comm::Communicator;
 using comm::Reduce;
@@ -102,12 +104,12 @@ struct Case {
   using Space = typename Way::Space;
   using type = T;
 };
-#define DCHAG_TEST_CASES                                                                                               \
+#define DCHAG_COLLECTIVES_CASES                                                                                        \
   Case<AsNeeded, float>, Case<AsNeeded, double>, Case<AsNeeded, int>, Case<AsNeeded, std::size_t>,                     \
       Case<AsNeeded, unsigned char>, Case<Staged, float>, Case<Staged, double>, Case<Staged, std::int64_t>
 } // namespace
 
-TEST_CASE_TEMPLATE("all_gather puts the slices in rank order", C, DCHAG_TEST_CASES) {
+TEST_CASE_TEMPLATE("all_gather puts the slices in rank order", C, DCHAG_COLLECTIVES_CASES) {
   using T = typename C::type;
   Ranks const ranks;
   dchag::Tensor<typename C::Space, T, 3> own("own", 2, 3, 5);
@@ -122,7 +124,7 @@ TEST_CASE_TEMPLATE("all_gather puts the slices in rank order", C, DCHAG_TEST_CAS
   CHECK(count.bytes_sent("MPI_Allgather") == (sends ? 30 * sizeof(T) : 0));
 }
 
-TEST_CASE_TEMPLATE("all_gather takes a slice that is in its place already", C, DCHAG_TEST_CASES) {
+TEST_CASE_TEMPLATE("all_gather takes a slice that is in its place already", C, DCHAG_COLLECTIVES_CASES) {
   using T = typename C::type;
   Ranks const ranks;
   dchag::Tensor<typename C::Space, T, 2> gathered("gathered", 4 * ranks.P, 3);
@@ -134,7 +136,7 @@ TEST_CASE_TEMPLATE("all_gather takes a slice that is in its place already", C, D
   CHECK(count.bytes_sent("MPI_Allgather") == (ranks.P > 1 ? 12 * sizeof(T) : 0));
 }
 
-TEST_CASE_TEMPLATE("all_reduce reduces in place", C, DCHAG_TEST_CASES) {
+TEST_CASE_TEMPLATE("all_reduce reduces in place", C, DCHAG_COLLECTIVES_CASES) {
   using T = typename C::type;
   Ranks const ranks;
   dchag::Tensor<typename C::Space, T, 3> view("view", 2, 3, 4);
@@ -152,7 +154,7 @@ TEST_CASE_TEMPLATE("all_reduce reduces in place", C, DCHAG_TEST_CASES) {
   CHECK(differences(single, [&](std::size_t) { return static_cast<T>(ranks.P * (ranks.P + 1) / 2); }) == 0);
 }
 
-TEST_CASE_TEMPLATE("reduce_scatter leaves each rank its slice of the sum", C, DCHAG_TEST_CASES) {
+TEST_CASE_TEMPLATE("reduce_scatter leaves each rank its slice of the sum", C, DCHAG_COLLECTIVES_CASES) {
   using T = typename C::type;
   Ranks const ranks;
   dchag::Tensor<typename C::Space, T, 2> whole("whole", 2 * ranks.P, 5);
@@ -167,7 +169,7 @@ TEST_CASE_TEMPLATE("reduce_scatter leaves each rank its slice of the sum", C, DC
   CHECK(count.bytes_sent("MPI_Reduce_scatter_block") == (ranks.P > 1 ? ranks.P * 10 * sizeof(T) : 0));
 }
 
-TEST_CASE_TEMPLATE("broadcast gives everyone the root's numbers", C, DCHAG_TEST_CASES) {
+TEST_CASE_TEMPLATE("broadcast gives everyone the root's numbers", C, DCHAG_COLLECTIVES_CASES) {
   using T = typename C::type;
   Ranks const ranks;
   dchag::Tensor<typename C::Space, T, 2> view("view", 7, 3);
@@ -290,3 +292,5 @@ TEST_CASE("extents that do not fit are refused before anything is sent") {
   CHECK_THROWS_AS(comm::broadcast(Exec(), ranks.communicator, own, -1), CommError);
   CHECK(count.total_calls() == 0);
 }
+
+} // namespace comm_collectives

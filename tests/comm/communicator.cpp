@@ -11,6 +11,8 @@
 #include <cstring>
 #include <type_traits>
 
+namespace comm_communicator {
+
 using dchag::CommError;
 using dchag::comm::Communicator;
 
@@ -150,3 +152,5 @@ TEST_CASE("the call count sees what is called within its scope") {
   inner.reset();
   CHECK(inner.total_calls() == 0);
 }
+
+} // namespace comm_communicator

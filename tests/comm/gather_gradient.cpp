@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+namespace comm_gather_gradient {
+
 namespace comm = dchag::comm;
 using dchag::support::CommCount;
 using Exec = Kokkos::DefaultExecutionSpace;
@@ -112,3 +114,5 @@ TEST_CASE("extents that do not fit are refused") {
   CHECK_THROWS_AS(comm::all_gather_backward(comm::ReduceScatter(), Exec(), s.communicator, s.d_gathered, narrow),
                   dchag::ShapeError);
 }
+
+} // namespace comm_gather_gradient

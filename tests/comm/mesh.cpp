@@ -6,6 +6,8 @@
 
 #include <vector>
 
+namespace comm_mesh {
+
 namespace {
 using namespace dchag::comm;
 using dchag::CommError;
@@ -65,3 +67,5 @@ TEST_CASE("a mesh that does not fill the ranks, or differs between them, is refu
   }
 }
 } // namespace
+
+} // namespace comm_mesh

@@ -5,6 +5,8 @@
 #include <support/arrays.hpp>
 #include <support/distributed.hpp>
 
+namespace comm_parts {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -63,3 +65,5 @@ TEST_CASE("a part of another size is refused before anything is sent") {
   CHECK_THROWS_AS(comm::reduce_scatter_parts(exec, world, whole, own), ShapeError);
   CHECK(count.total_calls() == 0);
 }
+
+} // namespace comm_parts

@@ -8,6 +8,8 @@
 
 #include <support/arrays.hpp>
 
+namespace comm_pending {
+
 namespace comm = dchag::comm;
 using comm::Communicator;
 using comm::Pending;
@@ -192,3 +194,5 @@ TEST_CASE("counts beyond the limit go in pieces and give the same") {
     CHECK(flat(sums) == list(n, [&](std::size_t i) { return sum(ranks.P, i); }));
   }
 }
+
+} // namespace comm_pending

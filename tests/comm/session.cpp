@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+namespace comm_session {
+
 namespace comm = dchag::comm;
 using comm::Communicator;
 using dchag::ShapeError;
@@ -79,3 +81,5 @@ TEST_CASE("a configuration that differs ends the program in order") {
   CHECK(code == (differs ? 1 : 0));
   CHECK(printed == (differs && communicator.rank() == 0 ? "error: main: seed is 0 on rank 0 but 1 on rank 1\n" : ""));
 }
+
+} // namespace comm_session

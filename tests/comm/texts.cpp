@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+namespace comm_texts {
+
 using dchag::comm::Communicator;
 
 namespace {
@@ -32,3 +34,5 @@ TEST_CASE("broadcast_text: the root's text on every rank") {
   for (int root = 0; root < world.size(); ++root)
     CHECK(dchag::comm::broadcast_text(world, text_of(world.rank()), root) == text_of(root));
 }
+
+} // namespace comm_texts

@@ -21,6 +21,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace contracts_ops_labels {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -200,3 +202,5 @@ TEST_CASE_TEMPLATE("ops: kernels are named dchag::ops:: and run on the given ins
     CHECK(label.rfind("Kokkos::", 0) == 0); // Kokkos keeps scratch of its own for reductions
   }
 }
+
+} // namespace contracts_ops_labels

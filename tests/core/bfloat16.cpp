@@ -6,6 +6,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace core_bfloat16 {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -54,3 +56,5 @@ TEST_CASE_TEMPLATE("bfloat16 in kernels is within half a unit of what it rounds"
   auto const after = flat(x);
   for (std::size_t i = 0; i < before.size(); ++i) CHECK(std::fabs(after[i] - before[i]) <= std::fabs(before[i]) / 256);
 }
+
+} // namespace core_bfloat16

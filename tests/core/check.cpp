@@ -6,6 +6,8 @@
 
 #include <vector>
 
+namespace core_check {
+
 using namespace dchag;
 
 TEST_CASE("concat: writes its parts one after the other") {
@@ -33,3 +35,5 @@ TEST_CASE("require_shape: names the view, what it has and what it should have") 
   CHECK_THROWS_WITH_AS(require_shape("linear", "input", view, {2, 4}), "linear: input is (2, 3), expected (2, 4)",
                        ShapeError);
 }
+
+} // namespace core_check

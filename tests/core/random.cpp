@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+namespace core_random {
+
 using dchag::philox4x32;
 using dchag::Random;
 using doctest::Approx;
@@ -86,3 +88,5 @@ TEST_CASE("Random: gives the same numbers in every release") {
   CHECK(Random(1, "weight").bits(0) == Four{0x1f01cb13, 0xe90464c0, 0x47feb627, 0xecf7273f});
   CHECK(Random(0, "").uniform(5) == Approx(0.50458577985723985).epsilon(1e-15));
 }
+
+} // namespace core_random

@@ -7,6 +7,8 @@
 #include <support/compare.hpp>
 #include <support/spaces.hpp>
 
+namespace core_tensor {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -96,3 +98,5 @@ TEST_CASE_TEMPLATE("slice and slices: are parts of the leading axis", Case, DCHA
   CHECK(two(1, 2, 1) == T(17));
   CHECK(slices(tensor, 2, 2).size() == 0);
 }
+
+} // namespace core_tensor

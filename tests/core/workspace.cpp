@@ -6,6 +6,8 @@
 #include <support/compare.hpp>
 #include <support/spaces.hpp>
 
+namespace core_workspace {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -121,3 +123,5 @@ TEST_CASE_TEMPLATE("Workspace: after growth holds one block of about the peak", 
   CHECK(counter.by_label().count("dchag::core::workspace") == 1);
   CHECK(counter.by_label().size() == 1);
 }
+
+} // namespace core_workspace

@@ -4,6 +4,8 @@
 
 #include <contracts/layer_contract.hpp>
 
+namespace layers_contract {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -91,3 +93,5 @@ TEST_CASE("layers: say which sizes do not fit") {
   CHECK_THROWS_AS((layers::SelfAttention<Space, float>(exec, "a", {.width = 10, .heads = 0}, 1)), ShapeError);
   CHECK_THROWS_AS((layers::EncoderBlock<Space, float>(exec, "b", {.width = 0, .heads = 1}, 1)), ShapeError);
 }
+
+} // namespace layers_contract

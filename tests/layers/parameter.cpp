@@ -8,6 +8,8 @@
 #include <support/spaces.hpp>
 #include <thread>
 
+namespace layers_parameter {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -160,3 +162,5 @@ TEST_CASE("what a deferred parameter does not hold cannot be used") {
   CHECK_THROWS_WITH_AS(parameter.write_initial(exec, {3, 6}, two),
                        "Parameter::write_initial: values is (2), expected (3)", ShapeError);
 }
+
+} // namespace layers_parameter

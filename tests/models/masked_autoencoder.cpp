@@ -13,6 +13,8 @@
 #include <support/parameters.hpp>
 #include <support/spaces.hpp>
 
+namespace models_masked_autoencoder {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -218,3 +220,5 @@ TEST_CASE("sizes that do not fit are refused on every rank") {
                        "MaskedAutoencoder::forward: mask of 2 samples with 12 positions, expected B = 3 with L = 12",
                        ShapeError);
 }
+
+} // namespace models_masked_autoencoder

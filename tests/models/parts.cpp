@@ -5,6 +5,8 @@
 
 #include <contracts/layer_contract.hpp>
 
+namespace models_parts {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -98,3 +100,5 @@ TEST_CASE_TEMPLATE("the position embedding starts as the sine and cosine of colu
     for (std::size_t j = 0; j < 8; ++j) CHECK(values[5 * 8 + j] == doctest::Approx(expected[j])); // row 1, column 2
   });
 }
+
+} // namespace models_parts

@@ -9,6 +9,8 @@
 #include <support/compare.hpp>
 #include <support/spaces.hpp>
 
+namespace models_position_mask {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -88,3 +90,5 @@ TEST_CASE("a mask that hides nothing or everything is refused") {
   mask.draw(Space(), 2, 10, 0.99, Mask::Loss::hidden, 0, 0);
   CHECK(mask.kept() == 1); // never none
 }
+
+} // namespace models_position_mask

@@ -4,6 +4,8 @@
 // D-CHAG -C with every tree, on every mesh.
 #include <support/strategies.hpp>
 
+namespace models_strategies_cross_attention {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -27,3 +29,5 @@ TEST_CASE("D-CHAG -C with the final heads shared trains as one rank does") {
   check_strategy<double, TensorParallel>("Tree2, materialized", grouped<CrossAttention, 2, Materialized, HeadShared>());
   check_strategy<double, SequenceParallel>("Tree0, fused", grouped<CrossAttention, 0, Fused, HeadShared>());
 }
+
+} // namespace models_strategies_cross_attention

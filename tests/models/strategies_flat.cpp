@@ -8,6 +8,8 @@
 
 #include <support/strategies.hpp>
 
+namespace models_strategies_flat {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -42,3 +44,5 @@ TEST_CASE("the exact flat cross-attention trains as one rank does, in double and
 TEST_CASE("with dropout on, runs of the same mesh repeat bit for bit") {
   check_repeats<float, TensorParallel>(flat<FlatAggregator<Space, float, Fused>>());
 }
+
+} // namespace models_strategies_flat

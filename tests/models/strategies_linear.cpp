@@ -4,6 +4,8 @@
 // D-CHAG -L with every tree, on every mesh.
 #include <support/strategies.hpp>
 
+namespace models_strategies_linear {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -22,3 +24,5 @@ TEST_CASE("D-CHAG -L, materialized, trains as one rank does") {
   check_strategy<double, SequenceParallel>("Tree4", grouped<Linear, 4, Materialized>());
   check_strategy<double, TensorParallel>("Tree8", grouped<Linear, 8, Materialized>(), fast);
 }
+
+} // namespace models_strategies_linear

@@ -10,6 +10,8 @@
 #include <support/strategies.hpp>
 #include <support/traffic.hpp>
 
+namespace models_traffic {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -212,3 +214,5 @@ TEST_CASE("a step of the exact flat cross-attention sends what the documentation
   check_form<Replicated>(strategy_of<FlatAggregator<Space, float, Materialized>>(strategy_config()),
                          {.strategy = plan::Strategy::exact_flat, .form = plan::Form::materialized});
 }
+
+} // namespace models_traffic

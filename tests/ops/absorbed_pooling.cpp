@@ -8,6 +8,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_absorbed_pooling {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -187,3 +189,5 @@ TEST_CASE_TEMPLATE("absorbed pooling: wrong shapes are errors", Case, DCHAG_TEST
   CHECK_THROWS_WITH_AS(backward(3, 6, no_gradient), "absorbed_pooling_backward: tokens [3, 6) of M = 5", ShapeError);
   CHECK_THROWS_AS(backward(0, 4, x), ShapeError);
 }
+
+} // namespace ops_absorbed_pooling

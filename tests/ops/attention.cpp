@@ -7,6 +7,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_attention {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -172,3 +174,5 @@ TEST_CASE_TEMPLATE("attention: wrong shapes are errors", Case, DCHAG_TEST_CASES)
   CHECK_THROWS_AS(backward(3, x, sums, x, other, x), ShapeError);
   CHECK_THROWS_AS(backward(3, x, sums, x, x, other), ShapeError);
 }
+
+} // namespace ops_attention

@@ -8,6 +8,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_attention_pooling {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -167,3 +169,5 @@ TEST_CASE_TEMPLATE("attention pooling: wrong shapes are errors", Case, DCHAG_TES
   CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, o, delta, x, bad_x, o), ShapeError);
   CHECK_THROWS_AS(ops::attention_pooling_backward(exec, heads, q, x, x, a, o, o, delta, x, x, bad_o), ShapeError);
 }
+
+} // namespace ops_attention_pooling

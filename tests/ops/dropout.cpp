@@ -8,6 +8,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_dropout {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -79,3 +81,5 @@ TEST_CASE_TEMPLATE("the backward pass drops what the forward pass did", Case, DC
     CHECK(d[i] == doctest::Approx(factors[i] * before[i]).epsilon(1e-6));
   }
 }
+
+} // namespace ops_dropout

@@ -9,6 +9,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_fused_sum {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -390,3 +392,5 @@ TEST_CASE_TEMPLATE("fused sum: wrong shapes are errors", Case, DCHAG_TEST_CASES)
   CHECK_THROWS_WITH_AS(backward(workspace, chosen, source(2, 4, 2), sum, no_gradient),
                        "fused_sum_backward: d_bias is (3, 3), expected (2, 3)", ShapeError);
 }
+
+} // namespace ops_fused_sum

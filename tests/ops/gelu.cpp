@@ -7,6 +7,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_gelu {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -101,3 +103,5 @@ TEST_CASE_TEMPLATE("gelu: wrong shapes are errors", Case, DCHAG_TEST_CASES) {
   CHECK_THROWS_AS(ops::gelu_backward(exec, x, other, x), ShapeError);
   CHECK_THROWS_AS(ops::gelu_backward(exec, x, x, other), ShapeError);
 }
+
+} // namespace ops_gelu

@@ -6,6 +6,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_gemm {
+
 using namespace dchag;
 using namespace dchag::test;
 using ops::Op;
@@ -207,3 +209,5 @@ TEST_CASE_TEMPLATE("gemm says which shapes do not fit", Case, DCHAG_TEST_CASES) 
   CHECK_THROWS_WITH_AS(ops::gemm(exec, Op::none, Op::none, T(1), every_other, right, T(0), c),
                        "gemm: A has stride 2 along its columns, expected 1", ShapeError);
 }
+
+} // namespace ops_gemm

@@ -7,6 +7,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_layer_norm {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -147,3 +149,5 @@ TEST_CASE_TEMPLATE("layer_norm: wrong shapes are errors", Case, DCHAG_TEST_CASES
   wrong.d_x = other.d_x;
   CHECK_THROWS_AS(wrong.backward(), ShapeError);
 }
+
+} // namespace ops_layer_norm

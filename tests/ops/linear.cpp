@@ -7,6 +7,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_linear {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -122,3 +124,5 @@ TEST_CASE_TEMPLATE("linear: wrong shapes are errors", Case, DCHAG_TEST_CASES) {
   CHECK_THROWS_AS(ops::linear_backward(exec, x, weight, x, weight, x), ShapeError);
   CHECK_THROWS_AS(ops::linear_backward(exec, x, weight, y, weight, y), ShapeError);
 }
+
+} // namespace ops_linear

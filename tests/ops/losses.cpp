@@ -9,6 +9,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_losses {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -107,3 +109,5 @@ TEST_CASE_TEMPLATE("patch_mse: wrong shapes and weights of zero are errors", Cas
   CHECK_THROWS_WITH_AS(loss(), "patch_mse: no position counts, the weights of all N = 12 positions sum to 0",
                        ShapeError);
 }
+
+} // namespace ops_losses

@@ -6,6 +6,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_patches {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -151,3 +153,5 @@ TEST_CASE_TEMPLATE("patches: wrong shapes are errors", Case, DCHAG_TEST_CASES) {
   CHECK_THROWS_WITH_AS(ops::scatter_patches(exec, out, patches),
                        "scatter_patches: d_tokens is (3, 11, 4), expected (3, 12, 4)", ShapeError);
 }
+
+} // namespace ops_patches

@@ -10,6 +10,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_planned_workspace {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -147,3 +149,5 @@ TEST_CASE_TEMPLATE("a fused sum takes what it says", T, float, double) {
           }));
   });
 }
+
+} // namespace ops_planned_workspace

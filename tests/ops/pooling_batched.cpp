@@ -8,6 +8,8 @@
 #include <support/arrays.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_pooling_batched {
+
 using namespace dchag;
 using namespace dchag::test;
 using ops::Values;
@@ -447,3 +449,5 @@ TEST_CASE_TEMPLATE("batched pooling: wrong shapes are errors", Case, DCHAG_TEST_
                                                         problem.delta, problem.delta, problem.d_weights, no_gradient),
                   ShapeError);
 }
+
+} // namespace ops_pooling_batched

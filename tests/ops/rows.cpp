@@ -7,6 +7,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_rows {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -180,3 +182,5 @@ TEST_CASE_TEMPLATE("rows: wrong shapes are errors", Case, DCHAG_TEST_CASES) {
   CHECK_THROWS_AS(ops::take_rows_backward(exec, x, index, four, x), ShapeError);
   CHECK_THROWS_AS(ops::take_rows_backward(exec, x, index, three, wide), ShapeError);
 }
+
+} // namespace ops_rows

@@ -7,6 +7,8 @@
 #include <support/gradient_check.hpp>
 #include <support/spaces.hpp>
 
+namespace ops_softmax {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -90,3 +92,5 @@ TEST_CASE_TEMPLATE("softmax: wrong shapes are errors", Case, DCHAG_TEST_CASES) {
   CHECK_THROWS_AS(ops::softmax_backward(exec, x, other, x), ShapeError);
   CHECK_THROWS_AS(ops::softmax_backward(exec, x, x, other), ShapeError);
 }
+
+} // namespace ops_softmax

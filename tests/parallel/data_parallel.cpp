@@ -4,6 +4,8 @@
 
 #include <support/replicas.hpp>
 
+namespace parallel_data_parallel {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::Sharding;
@@ -243,3 +245,5 @@ TEST_CASE("what cannot be is refused on every rank") {
         "DataParallel: sharding is 1 on rank 0 but 2 on rank 1", CommError);
   }
 }
+
+} // namespace parallel_data_parallel

@@ -8,6 +8,8 @@
 #include <support/sentence.hpp>
 #include <support/temporary_folder.hpp>
 
+namespace parallel_deferred {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::Sharding;
@@ -208,3 +210,5 @@ TEST_CASE("a checkpoint is read into a deferred model, and goes on as what wrote
       CHECK(relative_difference(read.step(), written.evaluate()) < 1e-12);
     }
 }
+
+} // namespace parallel_deferred

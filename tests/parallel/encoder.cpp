@@ -6,6 +6,8 @@
 
 #include <support/distributed.hpp>
 
+namespace parallel_encoder {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -207,3 +209,5 @@ TEST_CASE("an encoder whose heads or features the ranks cannot share is refused 
           .c_str(),
       ShapeError);
 }
+
+} // namespace parallel_encoder

@@ -7,6 +7,8 @@
 #include <support/memory.hpp>
 #include <support/replicas.hpp>
 
+namespace parallel_masked_autoencoder {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::Sharding;
@@ -185,3 +187,5 @@ TEST_CASE("at rest a sharded model holds a part of everything, and a step alloca
     CHECK(working.total() == counter.live());
   }
 }
+
+} // namespace parallel_masked_autoencoder

@@ -4,6 +4,8 @@
 
 #include <support/replicas.hpp>
 
+namespace parallel_tensor {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::Sharding;
@@ -128,3 +130,5 @@ TEST_CASE("tensor-parallel ranks that do not hold the same replicated parameters
   CHECK_THROWS_WITH_AS(parallel::DataParallel(Space(), mesh, model),
                        "DataParallel: replicated values of unit0 is 27 on rank 0 but 28 on rank 1", CommError);
 }
+
+} // namespace parallel_tensor

@@ -6,6 +6,8 @@
 #include <support/replicas.hpp>
 #include <support/traffic.hpp>
 
+namespace parallel_traffic {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::Sharding;
@@ -95,3 +97,5 @@ TEST_CASE_TEMPLATE("a rank holds what the documentation says", Case, DCHAG_TEST_
       CHECK(own <= (sharding == Sharding::none ? N : N / S));
     }
 }
+
+} // namespace parallel_traffic

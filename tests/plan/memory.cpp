@@ -5,6 +5,8 @@
 #include <sstream>
 #include <support/planned.hpp>
 
+namespace plan_memory {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -144,3 +146,5 @@ TEST_CASE("the table shows every category and the sum") {
     CHECK(out.str().find(name) != std::string::npos);
   CHECK(out.str().find("total                       15") != std::string::npos);
 }
+
+} // namespace plan_memory

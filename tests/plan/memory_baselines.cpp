@@ -7,6 +7,8 @@
 
 #include <support/planned.hpp>
 
+namespace plan_memory_baselines {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -49,3 +51,5 @@ TEST_CASE("distributed tokenization holds what was planned") {
     check_plans<DistributedTokenization<Space, float, Tree<CrossAttention>, Fused>, TensorParallel>(c);
   }
 }
+
+} // namespace plan_memory_baselines

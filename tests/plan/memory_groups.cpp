@@ -4,6 +4,8 @@
 // D-CHAG.
 #include <support/planned.hpp>
 
+namespace plan_memory_groups {
+
 using namespace dchag;
 using namespace dchag::test;
 using parallel::SequenceParallel;
@@ -63,3 +65,5 @@ TEST_CASE("D-CHAG -L, fused, and shared heads holds what was planned") {
   check_plans<Groups<Tree<Linear>, HeadShared, Fused>, TensorParallel>(
       groups_of(plan::Form::fused, plan::Layer::linear, 0, plan::Final::head_shared));
 }
+
+} // namespace plan_memory_groups

@@ -8,12 +8,12 @@
 
 namespace dchag::test {
 
-/// What a call threw on this rank.
-template <class F>
+/// What a call threw on this rank, if it is such an error; empty if it threw nothing.
+template <class Thrown = Error, class F>
 std::string sentence_of(F const& f) {
   try {
     f();
-  } catch (Error const& error) {
+  } catch (Thrown const& error) {
     return error.what();
   }
   return "";

@@ -8,6 +8,8 @@
 #include <support/spaces.hpp>
 #include <support/toy_model.hpp>
 
+namespace train_adamw {
+
 using namespace dchag;
 using namespace dchag::test;
 
@@ -196,3 +198,5 @@ TEST_CASE("AdamW: refuses a bad rate and another model, and leaves the values al
   CHECK(relative_error(model.weight.values(), before) == 0);
   CHECK(relative_error(other.weight.values(), before) == 0);
 }
+
+} // namespace train_adamw

@@ -9,6 +9,8 @@
 #include <support/temporary_folder.hpp>
 #include <support/toy_model.hpp>
 
+namespace train_checkpoint {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -360,3 +362,5 @@ TEST_CASE("ranks that do not agree, and names that are taken") {
   CHECK(sentence_of([&] { Checkpoint(model, lazy); }) ==
         "Checkpoint: the optimizer has 0 moments, expected two for each of 1 parameters: construct it with the model");
 }
+
+} // namespace train_checkpoint

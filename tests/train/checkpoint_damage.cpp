@@ -11,6 +11,8 @@
 #include <support/toy_model.hpp>
 #include <sys/resource.h>
 
+namespace train_checkpoint_damage {
+
 using namespace dchag;
 using namespace dchag::test;
 using comm::Communicator;
@@ -272,3 +274,5 @@ TEST_CASE("CheckpointFolder: keeps the newest, and goes back to the newest that 
           CheckpointFolder(world, temporary / "f");
         })).rfind(concat("CheckpointFolder: cannot make the folder '", (temporary / "f").string(), "': "), 0) == 0);
 }
+
+} // namespace train_checkpoint_damage

@@ -8,6 +8,8 @@
 #include <support/spaces.hpp>
 #include <support/toy_model.hpp>
 
+namespace train_clipping {
+
 using namespace dchag;
 using namespace dchag::test;
 using doctest::Approx;
@@ -129,3 +131,5 @@ TEST_CASE_TEMPLATE("parameter_norms: by name, in the model's order", Case, DCHAG
   CHECK(norms[1].value == 0);
   CHECK(norms[1].gradient == Approx(std::sqrt(27.0)));
 }
+
+} // namespace train_clipping

@@ -8,6 +8,8 @@
 
 #include <support/sentence.hpp>
 
+namespace train_safetensors {
+
 using namespace dchag;
 using test::sentence_of;
 
@@ -210,3 +212,5 @@ TEST_CASE("File: says what failed, and on which file") {
     CHECK(sentence_of([] { detail::File::modify("/dev/full").write(0, "1234", 4); }) ==
           "File: cannot write 4 bytes at byte 0 of '/dev/full': No space left on device");
 }
+
+} // namespace train_safetensors

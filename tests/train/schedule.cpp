@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+namespace train_schedule {
+
 using dchag::Error;
 using dchag::WarmupCosine;
 using doctest::Approx;
@@ -45,3 +47,5 @@ TEST_CASE("WarmupCosine: says what does not fit") {
   CHECK_THROWS_AS((WarmupCosine{.peak = std::nan(""), .total_steps = 4}.validate()), Error);
   CHECK_THROWS_AS((WarmupCosine{.peak = 1, .minimum = -1, .total_steps = 4}.validate()), Error);
 }
+
+} // namespace train_schedule
