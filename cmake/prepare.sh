@@ -45,12 +45,12 @@ install_missing() {
     apt-get install --yes -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null
 }
 
-# A translation unit takes up to 2 GiB: as many jobs as processors, but no more than fit in memory.
+# A translation unit takes up to 2.5 GiB: as many jobs as processors, but no more than fit in memory.
 cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 build_jobs() {
   local fit=$cores
   if [[ -r /proc/meminfo ]]; then
-    fit=$(awk '/^MemAvailable:/ { print int($2 / (2 * 1024 * 1024)) }' /proc/meminfo)
+    fit=$(awk '/^MemAvailable:/ { print int($2 / (2.5 * 1024 * 1024)) }' /proc/meminfo)
   fi
   if ((fit > cores)); then fit=$cores; fi
   echo $((fit > 1 ? fit : 1))

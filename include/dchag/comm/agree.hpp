@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/comm/collectives.hpp>
+#include <dchag/core/hash.hpp>
 
 #include <charconv>
 #include <cstdint>
@@ -116,12 +117,12 @@ struct Setting {
 /// all of them; names the first that differs and the lowest rank on which it does.
 /// Collective: one all-reduce of 16 bytes (the ranks' hashes); more only to find out what differs.
 inline void require_same(Communicator const& communicator, char const* where, std::vector<Setting> const& settings) {
-  std::uint64_t hash = 0xcbf29ce484222325u; // FNV-1a
+  Hash hash;
   for (auto const& setting : settings)
     for (auto const* text : {&setting.name, &setting.value})
       for (std::size_t i = 0; i <= text->size(); ++i) // with the terminator, which keeps them apart
-        hash = (hash ^ static_cast<unsigned char>(text->c_str()[i])) * 0x100000001b3u;
-  auto const least = all_reduce(communicator, std::vector<std::uint64_t>{hash, ~hash}, Reduce::min);
+        hash.add(text->c_str()[i]);
+  auto const least = all_reduce(communicator, std::vector<std::uint64_t>{hash.value(), ~hash.value()}, Reduce::min);
   if (least[0] == ~least[1]) return;
 
   int const size = communicator.size();

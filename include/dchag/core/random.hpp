@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/hash.hpp>
 #include <dchag/core/kokkos.hpp>
 
 #include <array>
@@ -37,8 +38,9 @@ inline std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> coun
 class Random {
 public:
   Random(std::uint64_t seed, std::string_view name) : m_seed(seed) {
-    m_name = 0xcbf29ce484222325u; // FNV-1a
-    for (char c : name) m_name = (m_name ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+    Hash hash;
+    for (char const c : name) hash.add(c);
+    m_name = hash.value();
   }
 
   /// 128 random bits; `draw` gives further independent ones for the same index.

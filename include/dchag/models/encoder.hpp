@@ -59,6 +59,7 @@ class Encoder {
 
 public:
   using value_type = T;
+  using execution_space = ExecutionSpace;
 
   struct Context {
     std::vector<Matrix> states;                          // what enters each block, and the norm: (rows at hand, D)

@@ -4,6 +4,7 @@
 
 #include <dchag/comm/mesh.hpp>
 #include <dchag/comm/pending.hpp>
+#include <dchag/core/hash.hpp>
 #include <dchag/layers/parameter.hpp>
 #include <dchag/parallel/sharding.hpp>
 
@@ -69,15 +70,15 @@ struct FlatUnit {
 
   /// A number made of how the parameters begin, of 16 values of each; 0 unless all are deferred.
   std::uint64_t beginning() const {
-    std::uint64_t mark = 0xcbf29ce484222325u; // FNV-1a, of words
+    Hash mark;
     for (auto const* parameter : parameters) {
       if (!parameter->is_deferred()) return 0;
       std::size_t const last = parameter->size() - 1;
       if (parameter->size() > 0)
         for (std::size_t i = 0; i < 16; ++i)
-          mark = (mark ^ std::bit_cast<std::uint64_t>(parameter->initial_value(last * i / 15))) * 0x100000001b3u;
+          mark.add(std::bit_cast<std::uint64_t>(parameter->initial_value(last * i / 15)));
     }
-    return mark;
+    return mark.value();
   }
 
   /// Writes what lies in `range`: values that the parameters hold, initial ones of those that are deferred, and zeros
