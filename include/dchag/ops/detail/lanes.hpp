@@ -17,13 +17,13 @@ namespace dchag::ops::detail {
 
 #if defined(__AVX512F__)
 inline constexpr std::size_t register_bytes = 64;
-inline constexpr std::size_t product_rows = 6, pair_rows = 8; // what 32 registers hold
+inline constexpr std::size_t product_rows = 6, product_blocks = 4, pair_rows = 8; // what 32 registers hold
 #elif defined(__AVX__)
 inline constexpr std::size_t register_bytes = 32;
-inline constexpr std::size_t product_rows = 3, pair_rows = 4; // what 16 registers hold
+inline constexpr std::size_t product_rows = 6, product_blocks = 2, pair_rows = 4; // what 16 registers hold
 #else
 inline constexpr std::size_t register_bytes = 16;
-inline constexpr std::size_t product_rows = 3, pair_rows = 4;
+inline constexpr std::size_t product_rows = 6, product_blocks = 2, pair_rows = 4;
 #endif
 
 /// Numbers in a register, and in a block.
@@ -60,7 +60,7 @@ inline VectorOf<T, Count> filled(T value) {
 /// Keeps a loaded vector in a register: g++ would load it again for each of its uses.
 template <class V>
 inline void keep_in_register([[maybe_unused]] V& v) {
-#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+#if defined(__SSE__) && defined(__GNUC__) && !defined(__clang__)
   if constexpr (sizeof(V) >= 16) asm("" : "+v"(v));
 #endif
 }
@@ -109,7 +109,10 @@ void product(ProductExtents const& extents, Scalars<T> const& a, Blocks<T const>
     for (std::size_t k = 0; k < extents.inner; ++k, scalars += a.inner, vectors += b.row) {
       VectorOf<T, L> factor[Q];
 #pragma GCC unroll 8
-      for (std::size_t q = 0; q < Q; ++q) factor[q] = load<L>(vectors + q * b.block);
+      for (std::size_t q = 0; q < Q; ++q) {
+        factor[q] = load<L>(vectors + q * b.block);
+        keep_in_register(factor[q]);
+      }
 #pragma GCC unroll 8
       for (std::size_t i = 0; i < R; ++i) {
         T const scalar = scalars[i * a.row];
@@ -140,12 +143,10 @@ void product_of_rows(ProductExtents const& extents, Scalars<T> a, Blocks<T const
   std::size_t rows = extents.rows;
   for (; rows >= product_rows; rows -= product_rows, advance(product_rows))
     product<product_rows, Q, L, T>(extents, a, b, c, start, offsets);
-  if constexpr (product_rows > 4) {
-    if (rows >= 4) {
-      product<4, Q, L, T>(extents, a, b, c, start, offsets);
-      advance(4);
-      rows -= 4;
-    }
+  if (rows >= 4) {
+    product<4, Q, L, T>(extents, a, b, c, start, offsets);
+    advance(4);
+    rows -= 4;
   }
   if (rows >= 2) {
     product<2, Q, L, T>(extents, a, b, c, start, offsets);
@@ -169,7 +170,10 @@ void lane_product(std::size_t inner, T const* a, std::size_t a_row, std::size_t 
   for (std::size_t k = 0; k < inner; ++k) {
     VectorOf<T> column[Q];
 #pragma GCC unroll 8
-    for (std::size_t j = 0; j < Q; ++j) column[j] = load<L>(b + k * b_inner + j * b_column);
+    for (std::size_t j = 0; j < Q; ++j) {
+      column[j] = load<L>(b + k * b_inner + j * b_column);
+      keep_in_register(column[j]);
+    }
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < R; ++i) {
       auto row = load<L>(a + i * a_row + k * a_inner);
@@ -201,11 +205,14 @@ void product(ProductExtents const& extents, Scalars<T> const& a, Blocks<T const>
     c.data += blocks * c.block;
   };
   std::size_t blocks = extents.blocks;
-  for (; blocks >= 4; blocks -= 4, advance(4)) kernel::product_of_rows<4, L>(extents, a, b, c, start, offsets);
-  if (blocks >= 2) {
-    kernel::product_of_rows<2, L>(extents, a, b, c, start, offsets);
-    advance(2);
-    blocks -= 2;
+  for (; blocks >= product_blocks; blocks -= product_blocks, advance(product_blocks))
+    kernel::product_of_rows<product_blocks, L>(extents, a, b, c, start, offsets);
+  if constexpr (product_blocks > 2) {
+    if (blocks >= 2) {
+      kernel::product_of_rows<2, L>(extents, a, b, c, start, offsets);
+      advance(2);
+      blocks -= 2;
+    }
   }
   if (blocks == 1) kernel::product_of_rows<1, L>(extents, a, b, c, start, offsets);
 }
