@@ -16,15 +16,16 @@
 namespace dchag::ops::detail {
 
 #if defined(__AVX512F__)
-inline constexpr std::size_t register_bytes = 64;
-inline constexpr std::size_t product_rows = 6, product_blocks = 4, pair_rows = 8; // what 32 registers hold
-#elif defined(__AVX__)
+inline constexpr std::size_t register_bytes = 64, product_blocks = 4, pair_rows = 8; // what 32 registers hold
+#else
+#if defined(__AVX__)
 inline constexpr std::size_t register_bytes = 32;
-inline constexpr std::size_t product_rows = 6, product_blocks = 2, pair_rows = 4; // what 16 registers hold
 #else
 inline constexpr std::size_t register_bytes = 16;
-inline constexpr std::size_t product_rows = 6, product_blocks = 2, pair_rows = 4;
 #endif
+inline constexpr std::size_t product_blocks = 2, pair_rows = 4; // what 16 registers hold
+#endif
+inline constexpr std::size_t product_rows = 6;
 
 /// Numbers in a register, and in a block.
 template <class T>
