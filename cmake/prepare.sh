@@ -46,7 +46,8 @@ install_missing() {
 }
 
 # A translation unit takes up to 2.5 GiB: as many jobs as processors, but no more than fit in memory.
-cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+# (nproc would take the number of OpenMP's threads for that of the processors.)
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 build_jobs() {
   local fit=$cores
   if [[ -r /proc/meminfo ]]; then

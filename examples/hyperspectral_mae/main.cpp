@@ -23,15 +23,24 @@ namespace hyperspectral {
 namespace {
 
 Dataset load(Options const& options) {
-  if (!options.data.empty())
-    return Dataset(read_cubes(options.data), {.test_count = options.test_count, .seed = options.model.seed});
+  constexpr std::size_t most_tested = 10; // unless it is said
+  if (!options.data.empty()) {
+    auto cubes = read_cubes(options.data);
+    dchag::require<dchag::Error>(cubes.size() > std::max<std::size_t>(1, options.test_count), "--data has ",
+                                 cubes.size(), " cubes, expected more than the ",
+                                 std::max<std::size_t>(1, options.test_count),
+                                 " held out (--test-count); cut a single scene into tiles");
+    std::size_t const tested =
+        options.test_count > 0 ? options.test_count : std::min(most_tested, (cubes.size() + 4) / 5);
+    return Dataset(std::move(cubes), {.test_count = tested, .seed = options.model.seed});
+  }
   // As many pixels as 64 scenes of the default size have, so that large scenes fit in memory.
   auto const statistics_scenes = std::clamp<std::size_t>(64 * 20 * 20 / options.model.crop.pixels(), 4, 64);
   return Dataset({.scene = {.lines = options.model.crop.lines,
                             .samples = options.model.crop.samples,
                             .bands = options.scene_bands,
                             .seed = options.model.seed},
-                  .test_scenes = options.test_count,
+                  .test_scenes = options.test_count > 0 ? options.test_count : most_tested,
                   .statistics_scenes = statistics_scenes});
 }
 
@@ -48,11 +57,8 @@ int run(int argc, char** argv, dchag::comm::Communicator const& communicator) {
 
   // Every rank reads the same files: what fails on one fails on all.
   auto const data = dchag::comm::collectively(communicator, [&] { return load(options); });
-  double checksum = 0; // the files may be a node's own
-  for (std::size_t c = 0; c < data.channels(); ++c)
-    checksum += static_cast<double>(c + 1) * (data.mean()[c] + data.deviation()[c]);
-  dchag::comm::require_same(communicator, "hyperspectral_mae",
-                            {{"bands of the data", data.channels()}, {"checksum of the data", checksum}});
+  dchag::comm::require_same(communicator, "hyperspectral_mae", // the files may be a node's own
+                            {{"bands of the data", data.channels()}, {"checksum of the data", data.checksum()}});
   options.model.channels = data.channels();
   auto const evaluation = dchag::comm::collectively(communicator, [&] { return make_evaluation(data, options); });
   if (speaks) {

@@ -38,9 +38,8 @@ public:
   /// (B, C, H, W) as the decoder makes it, visible positions included.
   virtual std::vector<float> predict(std::span<float const> batch, Visible const& visible) = 0;
 
-  /// What has to be kept to go on later. After it was loaded into, `restored` tells all ranks.
+  /// What has to be kept to go on later.
   virtual dchag::Checkpoint checkpoint(dchag::Metadata metadata) = 0;
-  virtual void restored() = 0;
 
   /// Numbers that this rank learns, and norms of what it holds by name.
   virtual std::size_t parameters() = 0;

@@ -89,7 +89,6 @@ public:
   dchag::Checkpoint checkpoint(dchag::Metadata metadata) override {
     return {m_training, m_optimizer, std::move(metadata)};
   }
-  void restored() override { m_training.values_changed(); }
 
   std::size_t parameters() override { return dchag::parameter_count(m_training); }
   std::vector<dchag::ParameterNorm> norms() override { return dchag::parameter_norms(m_workspace.exec(), m_training); }

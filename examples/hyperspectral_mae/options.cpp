@@ -46,6 +46,7 @@ bool parse(int argc, char** argv, bool print, Options& options) {
       ->group("Data");
   app.add_option("--test-count", options.test_count, "Cubes held out for testing")
       ->check(CLI::PositiveNumber)
+      ->default_str("a fifth, at most 10")
       ->group("Data");
   app.add_option("--crop", crop, "Size of the training images, in pixels: an edge, or lines and samples as in 192x384")
       ->group("Data");
@@ -83,7 +84,9 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   app.add_option("--rate", options.learning_rate, "Peak learning rate (linear warm-up, then cosine to zero)")
       ->check(CLI::NonNegativeNumber)
       ->group("Training");
-  app.add_option("--warmup", options.warmup, "Warm-up steps")->group("Training");
+  app.add_option("--warmup", options.warmup, "Warm-up steps")
+      ->default_str("100, at most a tenth of the steps")
+      ->group("Training");
   app.add_option("--decay", model.weight_decay, "Weight decay of AdamW")->group("Training");
   app.add_option("--beta1", model.beta1, "First moment's decay of AdamW")->group("Training");
   app.add_option("--beta2", model.beta2, "Second moment's decay of AdamW")->group("Training");
@@ -104,8 +107,10 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   app.add_flag("--recompute", model.recompute, "Make what happened inside encoder blocks again instead of keeping it")
       ->group("Ranks");
   app.add_option("--out", options.out, "Folder for curves and pictures")->group("Output");
-  app.add_option("--checkpoint-every", options.checkpoint_every,
-                 "Steps between checkpoints in <out>/checkpoints_<model>; 0: only when a signal ends the run")
+  app.add_option(
+         "--checkpoint-every", options.checkpoint_every,
+         "Steps between checkpoints in <out>/checkpoints_<model>; 0: only at the end, or when a signal ends the "
+         "run")
       ->group("Output");
   app.add_flag("--resume", options.resume, "Go on from the newest whole checkpoint, on any mesh")->group("Output");
 
@@ -120,6 +125,7 @@ bool parse(int argc, char** argv, bool print, Options& options) {
     throw dchag::Error(error.what());
   }
   options.augment = !no_augment;
+  if (app.count("--warmup") == 0) options.warmup = std::min(options.warmup, options.steps / 10);
   if (!mesh.empty()) options.mesh = read_mesh(mesh);
   if (app.count("--sharding") == 0 && options.mesh.shard > 1) model.sharding = Sharding::full;
   auto const replicas = static_cast<std::size_t>(std::max(1, options.mesh.shard * options.mesh.data));
@@ -136,6 +142,13 @@ bool parse(int argc, char** argv, bool print, Options& options) {
                                ", expected fewer than --steps ", options.steps);
   return true;
 }
+
+namespace {
+char const* text_of(dchag::parallel::Sharding sharding) {
+  using dchag::parallel::Sharding;
+  return sharding == Sharding::full ? "full" : sharding == Sharding::optimizer ? "optimizer" : "none";
+}
+} // namespace
 
 std::vector<dchag::comm::Setting> settings(Options const& options) {
   auto const& model = options.model;
@@ -159,10 +172,10 @@ std::vector<dchag::comm::Setting> settings(Options const& options) {
           {"--loss-everywhere", model.loss_everywhere},
           {"--dropout", model.dropout},
           {"--recompute", model.recompute},
-          {"--sharding", static_cast<int>(model.sharding)},
+          {"--sharding", text_of(model.sharding)},
           {"--checkpoint-every", options.checkpoint_every},
           {"--resume", options.resume},
-          {"--precision", static_cast<int>(model.precision)},
+          {"--precision", model.precision == Precision::single ? "float" : "double"},
           {"--no-augment", !options.augment},
           {"--steps", options.steps},
           {"--batch", options.batch},

@@ -46,17 +46,17 @@ struct ModelSettings {
 struct Options {
   std::vector<std::filesystem::path> data; ///< files, folders or lists; none: made-up scenes
   std::size_t scene_bands = 64;
-  std::size_t test_count = 10;
+  std::size_t test_count = 0; ///< 0: a fifth of the cubes, at most 10
   std::vector<std::string> models{"c0@4"};
   ModelSettings model;
   std::size_t batch = 16;
   std::size_t steps = 3000;
-  std::size_t warmup = 100;
+  std::size_t warmup = 100; ///< or a tenth of the steps, if that is less
   double learning_rate = 2e-3;
   bool augment = true;
   std::size_t evaluations = 25;
   dchag::comm::MeshShape mesh = {0, 0, 0}; ///< zeros: all ranks share the model
-  std::size_t checkpoint_every = 0;        ///< steps; 0: only when a signal ends the run
+  std::size_t checkpoint_every = 0;        ///< steps; 0: only at the end, or when a signal ends the run
   bool resume = false;
   std::filesystem::path out = "out";
 };

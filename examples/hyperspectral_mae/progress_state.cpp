@@ -2,30 +2,35 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "progress_state.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 
 namespace hyperspectral {
 namespace {
 
-// What decides the batches, masks, rates and losses of the steps to come.
-std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options) {
-  return {{"model", model},
-          {"seed", options.model.seed},
-          {"batch", options.batch},
-          {"steps", options.steps},
-          {"warmup", options.warmup},
-          {"rate", options.learning_rate},
-          {"mask", options.model.mask_ratio},
-          {"dropout", options.model.dropout},
-          {"augment", options.augment}};
+// What decides the batches, masks, rates and losses of the steps to come: all that is no matter of where and how the
+// same is computed, or how often it is told.
+std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options, Dataset const& data) {
+  std::set<std::string> const free{"data",     "model",  "materialized",     "mesh",       "recompute",
+                                   "sharding", "resume", "checkpoint-every", "evaluations"};
+  char checksum[32]; // to the digits that every compiler's rounding leaves
+  std::snprintf(checksum, sizeof checksum, "%.7g", data.checksum());
+  std::vector<dchag::comm::Setting> all{{"model", model}, {"data", dchag::concat("of checksum ", checksum)}};
+  for (auto& setting : settings(options)) {
+    setting.name.erase(0, 2);
+    if (free.count(setting.name) == 0) all.push_back(std::move(setting));
+  }
+  return all;
 }
 
 } // namespace
 
-dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options) {
+dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,
+                            Dataset const& data) {
   dchag::Texts texts;
-  for (auto const& setting : deciding(model, options)) texts[setting.name] = setting.value;
+  for (auto const& setting : deciding(model, options, data)) texts[setting.name] = setting.value;
   for (dchag::comm::Setting const& setting :
        {dchag::comm::Setting{"step", state.step}, dchag::comm::Setting{"loss_sum", state.loss_sum},
         dchag::comm::Setting{"summed", state.summed}})
@@ -33,8 +38,9 @@ dchag::Metadata to_metadata(ProgressState const& state, std::string const& model
   return dchag::Metadata(std::move(texts));
 }
 
-ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options) {
-  for (auto const& setting : deciding(model, options)) {
+ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options,
+                            Dataset const& data) {
+  for (auto const& setting : deciding(model, options, data)) {
     auto const stored = metadata.get<std::string>(setting.name);
     dchag::require<dchag::Error>(stored == setting.value, "--resume: the checkpoint was written with --", setting.name,
                                  ' ', stored, ", expected ", setting.value);
@@ -42,16 +48,18 @@ ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& 
   return {metadata.get<std::size_t>("step"), metadata.get<double>("loss_sum"), metadata.get<std::size_t>("summed")};
 }
 
-void cut_curve(std::filesystem::path const& table, std::size_t step) {
+std::string cut_curve(std::filesystem::path const& table, std::size_t step) {
   std::ifstream in(table);
-  if (!in) return;
-  std::string kept, line;
-  for (bool first = true; std::getline(in, line); first = false)
-    if (first || std::strtod(line.c_str(), nullptr) <= static_cast<double>(step)) kept += line + '\n';
+  if (!in) return "";
+  std::string head, kept, line;
+  std::getline(in, head);
+  while (std::getline(in, line))
+    if (std::strtod(line.c_str(), nullptr) <= static_cast<double>(step)) kept += line + '\n';
   in.close();
   std::ofstream out(table, std::ios::trunc);
-  out << kept << std::flush;
+  out << head << '\n' << kept << std::flush;
   dchag::require<dchag::Error>(out.good(), "--resume: cannot write '", table.string(), "'");
+  return kept;
 }
 
 } // namespace hyperspectral

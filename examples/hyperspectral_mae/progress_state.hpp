@@ -4,9 +4,11 @@
 
 #include <dchag/train/metadata.hpp>
 
+#include "data/dataset.hpp"
 #include "options.hpp"
 
 #include <filesystem>
+#include <string>
 
 namespace hyperspectral {
 
@@ -18,14 +20,17 @@ struct ProgressState {
   std::size_t summed = 0; ///< how many
 };
 
-/// As metadata of a checkpoint, with the options that a run that goes on must share.
-dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options);
+/// As metadata of a checkpoint, with what a run that goes on must share: the options that decide what is learned, and
+/// the data.
+dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,
+                            Dataset const& data);
 
-/// Throws: dchag::Error if the run that wrote it had other options of those that decide what is learned.
-ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options);
+/// Throws: dchag::Error if the run that wrote it had other options or data.
+ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options,
+                            Dataset const& data);
 
-/// Takes the rows of later steps out of the table of a curve, whose first column is the step, if there is one.
-/// Throws: dchag::Error if it cannot be written.
-void cut_curve(std::filesystem::path const& table, std::size_t step);
+/// Takes the rows of later steps out of the table of a curve, whose first column is the step. Returns the rows that
+/// stay, each a line of numbers; none if there is no table. Throws: dchag::Error if it cannot be written.
+std::string cut_curve(std::filesystem::path const& table, std::size_t step);
 
 } // namespace hyperspectral

@@ -115,6 +115,7 @@ void print_summary(Evaluation const& evaluation, std::vector<Curve> const& curve
                 curve.stopped ? "  (stopped)" : "");
   }
   for (auto const& curve : curves) {
+    if (curve.step_seconds == 0) continue; // finished before
     std::printf("%s: %.1f ms/step", curve.model.c_str(), curve.step_seconds * 1e3);
     if (curve.peak_bytes > 0)
       std::printf(", peak resident memory %.0f MiB per rank", static_cast<double>(curve.peak_bytes) * 0x1p-20);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "training.hpp"
 
+#include <dchag/comm/texts.hpp>
 #include <dchag/train/checkpoint_folder.hpp>
 #include <dchag/train/schedule.hpp>
 
@@ -15,6 +16,7 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <sstream>
 
 namespace hyperspectral {
 namespace {
@@ -37,15 +39,17 @@ std::string clock_text(double seconds) {
 /// A line now and then: at every evaluation, and when nothing was said for long.
 class Progress {
 public:
-  Progress(std::string name, std::size_t steps, std::size_t batch)
-      : m_name(std::move(name)), m_steps(steps), m_batch(batch), m_begin(Clock::now()), m_last(m_begin) {}
+  /// `first`: steps that were done before, in so many seconds.
+  Progress(std::string name, std::size_t steps, std::size_t batch, std::size_t first, double seconds_before)
+      : m_name(std::move(name)), m_steps(steps), m_batch(batch), m_first(first), m_before(seconds_before),
+        m_begin(Clock::now()), m_last(m_begin) {}
 
-  double seconds() const { return since(m_begin); }
+  double seconds() const { return m_before + since(m_begin); }
 
   void show(std::size_t done, double train_loss, double test_loss, bool now) {
     if (!now && since(m_last) < 15) return;
     m_last = Clock::now();
-    double const rate = static_cast<double>(done) / seconds(); // steps a second
+    double const rate = static_cast<double>(done - m_first) / since(m_begin); // steps a second
     std::printf("%s: step %5zu of %zu   loss %.4f   held out %.4f   %4.0f samples/s   %s left\n", m_name.c_str(), done,
                 m_steps, train_loss, test_loss, rate * static_cast<double>(m_batch),
                 clock_text(static_cast<double>(m_steps - done) / rate).c_str());
@@ -54,7 +58,8 @@ public:
 
 private:
   std::string m_name;
-  std::size_t m_steps, m_batch;
+  std::size_t m_steps, m_batch, m_first;
+  double m_before;
   Clock::time_point m_begin, m_last;
 };
 
@@ -76,12 +81,12 @@ std::string not_finite(std::string const& name, std::size_t step, Model::Step co
 
 void catch_signals() {
   stop_requested = 0;
-  for (int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { stop_requested = 1; });
+  for (int signal : {SIGINT, SIGTERM, SIGUSR1}) std::signal(signal, [](int) { stop_requested = 1; });
 }
 
 namespace {
 /// Where the newest whole checkpoint stands, with the model as it was; the beginning if there is none.
-ProgressState resume(Model& model, std::string const& name, dchag::CheckpointFolder const& folder,
+ProgressState resume(Model& model, std::string const& name, dchag::CheckpointFolder const& folder, Dataset const& data,
                      Options const& options, dchag::comm::Communicator const& communicator) {
   auto const newest = folder.newest_complete();
   bool const speaks = communicator.rank() == 0;
@@ -92,10 +97,25 @@ ProgressState resume(Model& model, std::string const& name, dchag::CheckpointFol
     return {};
   }
   auto const metadata = dchag::load_checkpoint(communicator, *newest.path, model.checkpoint({}), {.verify = false});
-  model.restored();
-  auto const state = from_metadata(metadata, name, options);
+  auto const state = from_metadata(metadata, name, options, data);
   if (speaks) std::printf("%s: goes on from %s\n", name.c_str(), newest.path->string().c_str());
   return state;
+}
+
+/// The rows of a table of a curve that an earlier run wrote; returns the seconds that it took until the last of them.
+double add_rows(std::string const& rows, Curve& curve) {
+  std::istringstream lines(rows);
+  double seconds = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::ranges::replace(line, ',', ' ');
+    std::istringstream numbers(line);
+    double step = 0, train = 0, test = 0, rate = 0, norm = 0;
+    if (!(numbers >> step >> train >> test >> rate >> norm >> seconds)) continue;
+    curve.steps.push_back(step);
+    curve.train_loss.push_back(train);
+    curve.test_loss.push_back(test);
+  }
+  return seconds;
 }
 } // namespace
 
@@ -122,18 +142,20 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   bool const speaks = communicator.rank() == 0;
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   auto const folder = [&] { return dchag::CheckpointFolder(communicator, options.out / ("checkpoints_" + name)); };
-  auto state = options.resume ? resume(model, name, folder(), options, communicator) : ProgressState();
+  auto state = options.resume ? resume(model, name, folder(), data, options, communicator) : ProgressState();
   std::optional<CurveWriter> file;
-  dchag::comm::collectively(communicator, [&] {
-    if (!speaks) return;
+  auto rows = dchag::comm::collectively(communicator, [&] {
+    std::string kept;
+    if (!speaks) return kept;
     auto const path = options.out / ("curve_" + name + ".csv");
     std::filesystem::create_directories(options.out);
     if (state.step == 0)
       std::filesystem::remove(path); // of an earlier run
     else
-      cut_curve(path, state.step / between * between);
+      kept = cut_curve(path, state.step / between * between);
     file.emplace(
         path, std::vector<std::string>{"step", "train_loss", "test_loss", "learning_rate", "gradient_norm", "seconds"});
+    return kept;
   });
   dchag::WarmupCosine const schedule{
       .peak = options.learning_rate, .minimum = 0, .warmup_steps = options.warmup, .total_steps = options.steps};
@@ -141,7 +163,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   std::vector<float> batch(options.batch * data.channels() * crop.pixels());
   Curve curve;
   curve.model = name;
-  Progress progress(name, options.steps, options.batch);
+  double const before = add_rows(dchag::comm::broadcast_text(communicator, std::move(rows), 0), curve);
+  Progress progress(name, options.steps, options.batch, state.step, before);
   std::vector<double> step_seconds;
   double test = model.evaluate(evaluation.batch, evaluation.visible);
   for (std::size_t step = state.step; step < options.steps && !curve.stopped; ++step) {
@@ -176,8 +199,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     if (regular) state.summed = 0, state.loss_sum = 0;
     state.step = step + 1;
     bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
-    if (due || curve.stopped)
-      folder().save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options)));
+    if (due || curve.stopped || state.step == options.steps)
+      folder().save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
   }
   curve.seconds = progress.seconds();
   curve.step_seconds = dchag::comm::all_reduce(communicator, step_seconds.empty() ? 0 : median(std::move(step_seconds)),

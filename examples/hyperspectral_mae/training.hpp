@@ -21,17 +21,19 @@ struct Evaluation {
 
 Evaluation make_evaluation(Dataset const& data, Options const& options);
 
-/// What became of a model's training.
+/// What became of a model's training, the parts before it was resumed included.
 struct Curve {
   std::string model;
   std::vector<double> steps, train_loss, test_loss;
   double seconds = 0;
-  double step_seconds = 0; ///< median of the steps, without evaluations and the making of batches; the slowest rank's
+  double step_seconds = 0; ///< median of this run's steps, without evaluations and the making of batches; the slowest
+                           ///< rank's; 0 where there was nothing left to do
   std::size_t peak_bytes = 0; ///< resident memory of the rank that held the most; 0 where the system does not tell
   bool stopped = false;       ///< by a signal, before the last step
 };
 
-/// Makes SIGINT and SIGTERM end the training after the step under way.
+/// Makes SIGINT, SIGTERM and SIGUSR1 end the training after the step under way. An `mpiexec` hands on SIGUSR1, where
+/// Open MPI's answers the other two by killing its ranks a second later.
 void catch_signals();
 
 /// Trains a model; rank 0 prints the progress and writes `<out>/curve_<model>.csv` as it goes.

@@ -266,6 +266,8 @@ TEST_CASE("CheckpointFolder: keeps the newest, and goes back to the newest that 
     folder.save(11, model); // over what a run left that was stopped
     CHECK(sentence_of([&] { verify_checkpoint(world, folder.path_of(11)); }).empty());
     CHECK(std::filesystem::exists(path / "step_x.safetensors"));
+    CHECK(folder.newest_complete().path == folder.path_of(11));
+    CHECK(folder.newest_complete().skipped.empty()); // 12 and 123456789 are set aside
   }
   CHECK(sentence_of([&] { CheckpointFolder(world, temporary / "f", 1); }) ==
         "CheckpointFolder: keeps 1 checkpoints, expected at least 2");
@@ -273,6 +275,57 @@ TEST_CASE("CheckpointFolder: keeps the newest, and goes back to the newest that 
   CHECK(without_rank(sentence_of([&] {
           CheckpointFolder(world, temporary / "f");
         })).rfind(concat("CheckpointFolder: cannot make the folder '", (temporary / "f").string(), "': "), 0) == 0);
+}
+
+TEST_CASE("CheckpointFolder: a run that goes back loses neither what it saves nor what was there") {
+  Communicator const world;
+  TemporaryFolder const temporary(world);
+  ToyModel<Host, float> model((Host()));
+  for (auto const layout : {CheckpointLayout::one_file, CheckpointLayout::shards}) {
+    bool const shards = layout == CheckpointLayout::shards;
+    auto const path = temporary / (shards ? "shards" : "files");
+    CheckpointFolder const folder(world, path, 2, layout);
+    auto const file_of = [&](int step) {
+      return shards ? detail::shard_of(folder.path_of(step), 0, world.size()) : folder.path_of(step);
+    };
+    auto const is_there = [&](int step, char const* ending) {
+      comm::all_reduce(world, 0, comm::Reduce::sum);
+      return std::filesystem::exists(file_of(step).string() + ending);
+    };
+    auto const load_step = [&](std::filesystem::path const& file) {
+      return load_checkpoint(world, file, model).get<std::string>("step");
+    };
+    for (int step : {2500, 3000}) folder.save(step, {model, {{"step", "of another run"}}});
+
+    folder.save(500, {model, {{"step", "500"}}});
+    CHECK(folder.newest_complete().path == folder.path_of(500));
+    for (int step : {2500, 3000}) CHECK(is_there(step, ".superseded"));
+    folder.save(1000, {model, {{"step", "1000"}}});
+    folder.save(1500, {model, {{"step", "1500"}}});
+    CHECK_FALSE(is_there(500, ""));
+
+    // both that are kept are damaged: what the run saves next, from an older one or from the start, stays
+    comm::all_reduce(world, 0, comm::Reduce::sum);
+    if (world.rank() == 0)
+      for (int step : {1000, 1500}) write_bytes(file_of(step), "half");
+    comm::all_reduce(world, 0, comm::Reduce::sum);
+    CHECK_FALSE(folder.newest_complete().path.has_value());
+    CHECK(folder.newest_complete().skipped.size() == 2);
+    folder.save(900, {model, {{"step", "900"}}});
+    CHECK(folder.newest_complete().path == folder.path_of(900));
+    folder.save(1000, {model, {{"step", "1000 again"}}}); // in the place of what was damaged
+    auto const newest = folder.newest_complete();
+    REQUIRE(newest.path == folder.path_of(1000));
+    CHECK(newest.skipped.empty());
+    CHECK(load_step(*newest.path) == "1000 again");
+    CHECK(load_step(folder.path_of(900)) == "900");
+    CHECK(is_there(1500, ".superseded"));
+
+    for (int step : {3500, 4000}) folder.save(step, {model, {{"step", step}}});
+    for (int step : {1500, 2500, 3000}) CHECK_FALSE(is_there(step, ".superseded")); // older than all that is kept
+    comm::all_reduce(world, 0, comm::Reduce::sum);
+    CHECK(std::distance(std::filesystem::directory_iterator(path), {}) == 2 * (shards ? world.size() + 1 : 1));
+  }
 }
 
 } // namespace train_checkpoint_damage

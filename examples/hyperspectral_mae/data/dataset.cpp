@@ -81,6 +81,12 @@ std::size_t Dataset::constant_bands() const {
   return static_cast<std::size_t>(std::ranges::count(m_deviation, 0.0));
 }
 
+double Dataset::checksum() const {
+  auto sum = static_cast<double>(size(Split::train)) + 1e-3 * static_cast<double>(size(Split::test));
+  for (std::size_t c = 0; c < channels(); ++c) sum += static_cast<double>(c + 1) * (m_mean[c] + m_deviation[c]);
+  return sum;
+}
+
 void Dataset::measure(std::vector<Cube> const& training) {
   m_wavelengths = training.front().wavelengths;
   for (std::size_t b = 0; b < training.front().bands; ++b) {

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 The dchag authors
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# cmake -DCOMMAND=<words> -DRESULT=<number, or "failure"> -DTEXT=<regex> [-DFILES=<files that must be there>] -P expect.cmake
+# cmake -DCOMMAND=<words> -DRESULT=<number, or "failure"> -DTEXT=<regex> [-DFILES=<files or folders that it must make>] -P expect.cmake
 #
 # Runs a command and holds its exit status and what it prints against what is expected, once and not once a rank.
 foreach(file IN LISTS FILES)
-  file(REMOVE ${file})
+  file(REMOVE_RECURSE ${file})
 endforeach()
 execute_process(COMMAND ${COMMAND} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text TIMEOUT 240)
 message("${text}")

@@ -79,6 +79,26 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   CHECK(resumed.test_loss == uninterrupted.test_loss);
   if (world.rank() == 0) CHECK(curve_of(parts) == curve_of(whole));
 
+  auto const finished = run(parts, data, world, shared); // nothing is left to do, and the curve is still there
+  CHECK(finished.step_seconds == 0);
+  CHECK(finished.steps == uninterrupted.steps);
+  CHECK(finished.test_loss == uninterrupted.test_loss);
+  if (world.rank() == 0) CHECK(curve_of(parts) == curve_of(whole));
+
+  auto halfway = small_options(base / "halfway"); // after the first of two evaluations
+  halfway.checkpoint_every = 3;
+  run(halfway, data, world, shared);
+  MPI_Barrier(world.native());
+  if (world.rank() == 0) CHECK(std::filesystem::remove(halfway.out / "checkpoints_c0@4" / "step_00000006.safetensors"));
+  MPI_Barrier(world.native());
+  halfway.resume = true;
+  auto const second_half = run(halfway, data, world, shared);
+  CHECK(second_half.step_seconds > 0);
+  CHECK(second_half.steps == uninterrupted.steps);
+  CHECK(second_half.train_loss == uninterrupted.train_loss);
+  CHECK(second_half.test_loss == uninterrupted.test_loss);
+  if (world.rank() == 0) CHECK(curve_of(halfway) == curve_of(whole));
+
   auto elsewhere = small_options(base / "elsewhere"); // from one mesh to another
   std::raise(SIGTERM);
   CHECK(run(elsewhere, data, world, shared).stopped);
@@ -89,8 +109,27 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   for (std::size_t i = 0; i < moved.train_loss.size(); ++i)
     CHECK(moved.train_loss[i] == doctest::Approx(uninterrupted.train_loss[i]).epsilon(1e-4));
 
-  parts.learning_rate *= 2; // another training
-  CHECK_THROWS_AS(run(parts, data, world, shared), dchag::Error);
+  auto const refused = [&](auto const& change) { // another training
+    auto other = parts;
+    change(other);
+    try {
+      run(other, data, world, shared);
+    } catch (dchag::Error const& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing");
+  };
+  std::string const start = "--resume: the checkpoint was written with --";
+  CHECK(refused([](Options& other) { other.learning_rate *= 2; }).rfind(start + "rate 0.002, expected 0.004", 0) == 0);
+  CHECK(refused([](Options& other) { other.model.heads = 2; }).rfind(start + "heads 4, expected 2", 0) == 0);
+  CHECK(refused([](Options& other) { other.model.loss_everywhere = true; }).rfind(start + "loss-everywhere", 0) == 0);
+  CHECK(refused([](Options& other) {
+          other.evaluations = 3;
+          other.model.recompute = true;
+          other.model.materialized = true;
+        }) == "nothing");
+  Dataset const others({.scene = {.lines = 8, .samples = 8, .bands = 12, .seed = 1}, .test_scenes = 2});
+  CHECK_THROWS_AS(run(parts, others, world, shared), dchag::Error);
   MPI_Barrier(world.native());
   if (world.rank() == 0) std::filesystem::remove_all(base);
 }

@@ -135,7 +135,7 @@ public:
     m_micro_batches = 0;
   }
 
-  /// After this rank's values were changed, by an optimizer or a checkpoint.
+  /// After this rank's values were changed, by an optimizer for instance; `load_checkpoint` calls it by itself.
   /// Collective: all ranks of `mesh.shard()`, which exchange what each of them holds; see sharding.hpp. Throws:
   /// CommError.
   void values_changed() {

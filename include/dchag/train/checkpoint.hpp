@@ -32,7 +32,8 @@ concept HasMoments = requires(O& optimizer, std::int64_t steps) {
 };
 
 /// What goes into a checkpoint or comes out of one: the parameters of a model, the moments of its optimizer, and what
-/// else the run has to know. It keeps references to model and optimizer.
+/// else the run has to know. It keeps references to model and optimizer. A model that must be told when its values
+/// change (`values_changed`, as `parallel::DataParallel`'s) is told after they were read.
 class Checkpoint {
 public:
   /// Throws: Error if a parameter's values are not those its spec says it holds, or it is deferred.
@@ -43,6 +44,7 @@ public:
       add(parameter.name(), parameter.spec(), parameter.values());
     });
     m_parameters = m_arrays.size();
+    if constexpr (requires { model.values_changed(); }) m_values_changed = [&model] { model.values_changed(); };
   }
 
   /// The optimizer must hold its moments already: construct it with the model.
@@ -65,6 +67,9 @@ public:
   bool has_optimizer() const { return static_cast<bool>(m_steps); }
   std::int64_t optimizer_steps() const { return m_steps(); }
   void set_optimizer_steps(std::int64_t steps) const { m_set_steps(steps); }
+  void values_changed() const {
+    if (m_values_changed) m_values_changed();
+  }
 
 private:
   // Memory that is bound to nothing holds nothing: a shard may have no value of a short parameter.
@@ -78,6 +83,7 @@ private:
   Metadata m_metadata;
   std::function<std::int64_t()> m_steps;
   std::function<void(std::int64_t)> m_set_steps;
+  std::function<void()> m_values_changed;
 };
 
 /// How a checkpoint lies on the disk.
@@ -137,10 +143,10 @@ inline void verify_checkpoint(comm::Communicator const& world, std::filesystem::
 /// A stored shape must be the array's, or the array's with leading axes merged; where the options name the sources,
 /// rows must be cut alike (as `torch.Tensor.view` may do, but no transposed matrix). Collective: all ranks. Headers are
 /// broadcast by rank 0, names gathered there, and a few all-reduces of one int; each rank reads its share of the bytes
-/// for the checksum, then what it holds. Throws: Error, the same on every rank, before anything is changed: if the file
-/// is not there, not whole or damaged (see `verify_checkpoint`), or, as ShapeError, if arrays are missing, unexpected
-/// or of another shape, of which all are named. After that only a failing disk can interrupt it, and leaves the model
-/// half changed.
+/// for the checksum, then what it holds; then what `values_changed` of the model says. Throws: Error, the same on every
+/// rank, before anything is changed: if the file is not there, not whole or damaged (see `verify_checkpoint`), or, as
+/// ShapeError, if arrays are missing, unexpected or of another shape, of which all are named. After that only a failing
+/// disk can interrupt it, and leaves the model half changed.
 inline Metadata load_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
                                 Checkpoint const& checkpoint, LoadOptions const& options = {}) {
   comm::require_same(world, "load_checkpoint",
@@ -167,6 +173,7 @@ inline Metadata load_checkpoint(comm::Communicator const& world, std::filesystem
     for (auto const& wanted : match.wanted) reader.read(wanted);
   });
   if (checkpoint.has_optimizer()) checkpoint.set_optimizer_steps(steps);
+  checkpoint.values_changed();
   return Metadata(std::move(texts));
 }
 

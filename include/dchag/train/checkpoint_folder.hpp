@@ -10,6 +10,10 @@ namespace dchag {
 
 /// The checkpoints of a run in a folder of their own: `step_00000042.safetensors`, of which the newest are kept.
 ///
+/// A run that goes back, because the newest is damaged or because it starts anew in the folder of another, makes the
+/// checkpoints of later steps history: once a new one is whole they are renamed, with `.superseded` at the end, and are
+/// no checkpoints any more.
+///
 ///     CheckpointFolder const folder(world, "run");
 ///     if (auto const found = folder.newest_complete().path) load_checkpoint(world, *found, {model, optimizer});
 ///     ...
@@ -49,14 +53,21 @@ public:
     return m_folder / ("step_" + std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits + ".safetensors");
   }
 
-  /// Writes the checkpoint of a step, then removes all but the newest.
-  /// Collective and Throws: as `save_checkpoint`; older ones are untouched if it throws. Error if the step is negative.
+  /// Writes the checkpoint of a step, sets those of later steps aside, and removes all but the newest up to this one.
+  /// One of the same step is replaced; of several files, it is set aside before.
+  /// Collective and Throws: as `save_checkpoint`; those of other steps are untouched if it throws. Error if the step is
+  /// negative.
   void save(std::int64_t step, Checkpoint const& checkpoint) const {
-    comm::collectively(
-        m_world, [&] { require<Error>(step >= 0, "CheckpointFolder::save: step is ", step, ", expected at least 0"); });
+    comm::collectively(m_world, [&] {
+      require<Error>(step >= 0, "CheckpointFolder::save: step is ", step, ", expected at least 0");
+      if (m_world.rank() == 0 && m_layout == CheckpointLayout::shards)
+        set_aside([&](std::int64_t other) { return other == step; });
+    });
     save_checkpoint(m_world, path_of(step), checkpoint, m_layout);
     comm::collectively(m_world, [&] {
-      if (m_world.rank() == 0) remove_older();
+      if (m_world.rank() != 0) return;
+      set_aside([&](std::int64_t other) { return other > step; });
+      remove_older(step);
     });
   }
 
@@ -107,8 +118,27 @@ private:
   }
 
   // An index goes before its shards: without it they are no checkpoint.
-  void remove_older() const {
-    auto const kept = steps();
+  template <class Chosen>
+  void set_aside(Chosen const& chosen) const {
+    std::vector<std::filesystem::path> files;
+    for (auto const step : steps())
+      if (chosen(step)) files.push_back(detail::index_of(path_of(step)));
+    for (auto const& entry : std::filesystem::directory_iterator(m_folder))
+      if (auto const step = step_of(entry.path()); step && chosen(*step) && entry.path().extension() == ending)
+        files.push_back(entry.path());
+    for (auto const& file : files) {
+      auto aside = file;
+      std::error_code error;
+      std::filesystem::rename(file, aside += ".superseded", error);
+      require<Error>(!error || error == std::errc::no_such_file_or_directory, "CheckpointFolder: cannot rename '",
+                     file.string(), "': ", error.message());
+    }
+  }
+
+  // Counts those up to this step, which was just written; what goes with older ones, set aside or unfinished, goes too.
+  void remove_older(std::int64_t newest) const {
+    auto kept = steps();
+    std::erase_if(kept, [&](std::int64_t step) { return step > newest; });
     if (kept.size() <= m_keep) return;
     for (auto i = m_keep; i < kept.size(); ++i) detail::remove_quietly(detail::index_of(path_of(kept[i])));
     std::vector<std::filesystem::path> old;
