@@ -175,6 +175,12 @@ TEST_CASE("DistributedAggregator::check: what does not fit on one rank is refuse
   Aggregator::Context context;
   auto const check = [&](auto const& image) { return sentence_of([&] { aggregator.check(Space(), context, image); }); };
   using Pixels = Tensor<Space, float, 4>;
+  auto const positions_of = [](std::size_t first, std::size_t kept = 2) { // of each of two samples
+    Tensor<Space, std::size_t, 2> const list("positions", 2, kept);
+    for (std::size_t b = 0; b < 2; ++b)
+      for (std::size_t i = 0; i < kept; ++i) list(b, i) = first + 2 * i;
+    return list;
+  };
   support::CommCount const count;
   auto const good = check(Pixels("image", 2, own, 4, 6));
   CHECK(good == "");
@@ -184,7 +190,11 @@ TEST_CASE("DistributedAggregator::check: what does not fit on one rank is refuse
   auto const uneven = check(Pixels("image", 2, own, odd ? 5 : 4, 6));
   auto const planes = check(Pixels("image", 2, odd ? own + 1 : own, 4, 6));
   auto const samples = check(Pixels("image", odd ? 3 : 2, own, 4, 6));
-  auto const positions = check(Pixels("image", 2, own, 4, odd ? 4 : 6));
+  auto const width = check(Pixels("image", 2, own, 4, odd ? 4 : 6));
+  auto const turned = check(Pixels("image", 2, own, odd ? 6 : 4, odd ? 4 : 6)); // as many positions
+  Image<Pixels>::Positions const left = positions_of(0), right = positions_of(1), one = positions_of(0, 1);
+  auto const masks = check(Image{Pixels("image", 2, own, 4, 6), {}, odd ? right : left});
+  auto const kept = check(Image{Pixels("image", 2, own, 4, 6), {}, odd ? one : left});
   std::size_t const list[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   std::size_t const other[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 9, 11};
   auto const lists = check(Image{Pixels("image", 2, own, 4, 6), std::span(odd ? other : list)});
@@ -200,7 +210,10 @@ TEST_CASE("DistributedAggregator::check: what does not fit on one rank is refuse
                                    ", expected C = ", 12 / (last + 1), " (12 of the channels 12 over P = ", last + 1,
                                    " ranks)")));
   CHECK(samples == concat("DistributedAggregator: samples B is 2 on rank 0 but 3 on rank ", last));
-  CHECK(positions == concat("DistributedAggregator: positions is 6 on rank 0 but 4 on rank ", last));
+  CHECK(width == concat("DistributedAggregator: width W is 6 on rank 0 but 4 on rank ", last));
+  CHECK(turned == concat("DistributedAggregator: height H is 4 on rank 0 but 6 on rank ", last));
+  CHECK(masks.rfind("DistributedAggregator: the hash of the positions is ", 0) == 0);
+  CHECK(kept == concat("DistributedAggregator: positions is 2 on rank 0 but 1 on rank ", last));
   CHECK(lists == concat("DistributedAggregator: the list of channels is 0 1 2 3 4 5 6 7 8 9 10 11 on rank 0 but "
                         "0 1 2 3 4 5 6 7 8 10 9 11 on rank ",
                         last));

@@ -123,7 +123,8 @@ TEST_CASE_TEMPLATE("FlatAggregator: two reductions forward, one backward, of byt
   check_traffic<Case, Materialized>(true, 2 * 8 * 8 + 3 * 8);
 }
 
-TEST_CASE_TEMPLATE("FlatAggregator: frozen weights give the same output", Case, DCHAG_TEST_CASES) {
+TEST_CASE_TEMPLATE("FlatAggregator: frozen values are used as they were, until channels change", Case,
+                   DCHAG_TEST_CASES) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;
   Space const exec;
@@ -140,6 +141,23 @@ TEST_CASE_TEMPLATE("FlatAggregator: frozen weights give the same output", Case, 
   aggregator.forward(workspace, frozen, image, found);
   exec.fence();
   CHECK(relative_error(found, expected) < tolerance<T>(1e-5, 1e-12));
+
+  aggregator.for_each_parameter([&](auto& parameter) {
+    if (parameter.name() == "tree.level0.module0.v.weight") Kokkos::deep_copy(parameter.values(), nan_value);
+  });
+  Kokkos::deep_copy(found, nan_value);
+  aggregator.forward(workspace, frozen, image, found);
+  exec.fence();
+  CHECK(relative_error(found, expected) < tolerance<T>(1e-5, 1e-12));
+
+  std::vector<std::size_t> const list{7, 0, 4};
+  auto const own = aggregator.own_channels();
+  auto const planes = static_cast<std::size_t>(std::ranges::count_if(list, [&](auto c) { return own.contains(c); }));
+  auto const fewer = random_tensor<T>(exec, 8, "image", {2, planes, 4, 6});
+  Kokkos::deep_copy(found, T(0));
+  aggregator.forward(workspace, frozen, Image{fewer, std::span(list)}, found);
+  exec.fence();
+  for (double const value : flat(found)) CHECK(std::isnan(value));
 }
 
 TEST_CASE("FlatAggregator: more ranks than channels are refused on every rank") {

@@ -98,6 +98,18 @@ TEST_CASE_TEMPLATE("tensor parallelism with values folded before gives what one 
   };
   ranks.freeze(workspace, context, filled_tensor<T>(exec, {2, 7, 4, 6}, 0));
   expect(7, {});
+  auto const set_values = [&](auto const& change) {
+    ranks.for_each_parameter([&](auto& parameter) {
+      if (parameter.name() == "tree.level0.module0.v.weight") change(parameter.values());
+    });
+  };
+  std::vector<double> kept;
+  set_values([&](auto const& values) {
+    kept = flat(values);
+    Kokkos::deep_copy(values, nan_value); // the folded ones are used
+  });
+  expect(7, {});
+  set_values([&](auto const& values) { assign(values, kept); });
   expect(3, {.channels = {5, 0, 3}});
 }
 

@@ -48,6 +48,18 @@ TEST_CASE_TEMPLATE("Workspace: what is taken at one time does not overlap", Case
   CHECK(shape_text(extents_of(a)) == "(3, 5)");
 }
 
+TEST_CASE_TEMPLATE("Workspace: only the innermost frame is taken from", Case, DCHAG_TEST_CASES) {
+  Workspace<typename Case::ExecutionSpace> workspace;
+  auto outer = workspace.frame();
+  {
+    auto inner = workspace.frame();
+    inner.template take<typename Case::T>(Extents<1>{3});
+    CHECK_THROWS_WITH_AS(outer.template take<typename Case::T>(Extents<1>{3}),
+                         "Workspace: frame 1 is taken from inside frame 2, expected the innermost one", Error);
+  }
+  outer.template take<typename Case::T>(Extents<1>{3});
+}
+
 TEST_CASE_TEMPLATE("Workspace: a frame gives back what it took", Case, DCHAG_TEST_CASES) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;

@@ -11,6 +11,7 @@
 #include <support/allocations.hpp>
 #include <support/gradient_check.hpp>
 #include <support/parameters.hpp>
+#include <support/sentence.hpp>
 #include <support/spaces.hpp>
 
 namespace models_masked_autoencoder {
@@ -217,8 +218,51 @@ TEST_CASE("sizes that do not fit are refused on every rank") {
   typename Trial::Model::Context context;
   Tensor<Space, double, 4> const other("other", 3, channels, height, width);
   CHECK_THROWS_WITH_AS(trial.model().forward(workspace, context, Image{other}, trial.mask()),
-                       "MaskedAutoencoder::forward: mask of 2 samples with 12 positions, expected B = 3 with L = 12",
+                       "MaskedAutoencoder: mask of 2 samples with 12 positions, expected B = 3 with L = 12",
                        ShapeError);
+}
+
+TEST_CASE("check: what does not fit on one rank is refused on all, before anything is sent") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  using Trial = Trial<Space, double>;
+  using Pixels = Tensor<Space, double, 4>;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  int const last = world.size() - 1;
+  bool const odd = world.rank() == last;
+  Trial trial(world, 2);
+  auto const& model = trial.model();
+  std::size_t const own = model.aggregator().own_channels().size();
+  typename Trial::Model::Context context;
+  auto const check = [&](Pixels const& image, Pixels const& target, typename Trial::Mask const& mask) {
+    return sentence_of([&] { model.check(world, Space(), context, image, target, mask); });
+  };
+  auto const planes = [&](std::size_t samples, std::size_t count) {
+    return Pixels("planes", samples, count, height, width);
+  };
+  auto const mask = [&](std::size_t samples, double ratio, std::uint64_t seed) {
+    typename Trial::Mask drawn;
+    drawn.draw(Space(), samples, positions, ratio, Trial::Mask::Loss::hidden, seed, 0);
+    return drawn;
+  };
+  auto const image = planes(2, own), target = planes(2, channels);
+  CHECK(check(image, target, mask(2, 0.75, 1)) == "");
+  auto const ends_with = [](std::string const& text, std::string const& end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+  };
+  CHECK(ends_with(check(image, planes(2, odd ? channels - 1 : channels), mask(2, 0.75, 1)),
+                  "MaskedAutoencoder: target is (2, 12, 6, 8), expected (2, 13, 6, 8)"));
+  CHECK(ends_with(check(image, target, mask(odd ? 3 : 2, 0.75, 1)),
+                  "MaskedAutoencoder: mask of 3 samples with 12 positions, expected B = 2 with L = 12"));
+  CHECK(check(planes(2, odd ? own + 1 : own), target, mask(2, 0.75, 1)).find("DistributedAggregator") !=
+        std::string::npos);
+  CHECK(check(image, target, mask(2, 0.75, 1)) == "");
+  if (last == 0) return;
+  CHECK(check(planes(odd ? 3 : 2, own), planes(odd ? 3 : 2, channels), mask(odd ? 3 : 2, 0.75, 1)) ==
+        concat("MaskedAutoencoder: samples B is 2 on rank 0 but 3 on rank ", last));
+  CHECK(check(image, target, mask(2, odd ? 0.5 : 0.75, 1)) ==
+        concat("MaskedAutoencoder: visible positions is 3 on rank 0 but 6 on rank ", last));
+  CHECK(check(image, target, mask(2, 0.75, odd ? 2 : 1)).rfind("DistributedAggregator: the hash of the positions", 0) ==
+        0);
 }
 
 } // namespace models_masked_autoencoder

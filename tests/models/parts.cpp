@@ -23,14 +23,15 @@ struct HeadSubject {
 };
 
 /// An encoder whose tokens lie at the first positions of a 3 x 4 grid, backwards.
-template <class Space, class T>
+template <class Space, class T, bool Recompute>
 class EncoderOnGrid {
 public:
   using value_type = T;
   using Context = typename Encoder<Space, T>::Context;
 
   explicit EncoderOnGrid(Space const& exec)
-      : m_encoder(exec, "encoder", {.grid = {3, 4}, .width = 8, .depth = 2, .heads = 2, .mlp_ratio = 2}, 1) {}
+      : m_encoder(exec, "encoder",
+                  {.grid = {3, 4}, .width = 8, .depth = 2, .heads = 2, .mlp_ratio = 2, .recompute = Recompute}, 1) {}
 
   template <class X, class Y>
   void forward(Workspace<Space>& workspace, Context& context, X const& x, Y const& y) {
@@ -68,12 +69,13 @@ private:
   Index m_positions;
 };
 
+template <bool Recompute>
 struct EncoderSubject {
   static Shapes<3, 3> shapes() { return {{2, 5, 8}, {2, 5, 8}}; }
   static Shapes<3, 3> other_shapes() { return {{1, 12, 8}, {1, 12, 8}}; }
   template <class Space, class T>
   static auto make(Space const& exec) {
-    return EncoderOnGrid<Space, T>(exec);
+    return EncoderOnGrid<Space, T, Recompute>(exec);
   }
 };
 
@@ -85,7 +87,8 @@ TEST_CASE_TEMPLATE("the prediction head keeps the contract of layers", Case, DCH
 }
 
 TEST_CASE_TEMPLATE("the encoder keeps the contract of layers", Case, DCHAG_TEST_CASES) {
-  check_layer_contract<EncoderSubject, Case>();
+  check_layer_contract<EncoderSubject<false>, Case>();
+  check_layer_contract<EncoderSubject<true>, Case>();
 }
 
 TEST_CASE_TEMPLATE("the position embedding starts as the sine and cosine of column, then row", Case, DCHAG_TEST_CASES) {

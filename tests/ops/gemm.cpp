@@ -29,7 +29,7 @@ struct PortableProduct {
                   C const& c) const {
     auto const in = [](auto const& view) {
       auto const x = ops::detail::matrices(view);
-      return ops::detail::Matrices<T const>{x.data, x.rows, x.columns, x.row_stride, x.matrix_stride};
+      return ops::detail::Matrices<T const>{x.data, x.row_stride, x.matrix_stride};
     };
     ops::detail::gemm_kernel(exec, ops::detail::Product<T>{op_a, op_b, c.extent(0), c.extent(1), c.extent(2),
                                                            a.extent(op_a == Op::none ? A::rank - 1 : A::rank - 2),

@@ -30,11 +30,11 @@ struct Sizes {
   std::size_t s() const { return patch * patch; }
 };
 
-// Few positions and many, fewer than a block and not whole blocks, patches of each kind, wide and narrow.
+// Few positions and many, none, fewer than a block and not whole blocks, patches of each kind, wide and narrow.
 constexpr Sizes all_sizes[] = {{1, 1, 3, 5, 2, 2, 4},      {2, 8, 8, 20, 4, 4, 24},   {1, 16, 20, 3, 4, 2, 100},
                                {3, 5, 7, 33, 2, 8, 16},    {1, 4, 4, 6, 12, 4, 64},   {2, 3, 3, 2, 1, 1, 8},
                                {4, 9, 9, 17, 8, 4, 32},    {1, 30, 30, 40, 2, 16, 4}, {1, 2, 2, 600, 1, 2, 16},
-                               {1, 8, 9, 20, 4, 2, 24, 3}, {1, 3, 5, 9, 12, 1, 8, 8}};
+                               {1, 8, 9, 20, 4, 2, 24, 3}, {1, 3, 5, 9, 12, 1, 8, 8}, {0, 2, 2, 3, 2, 2, 4}};
 
 template <class T>
 struct Arrays {
@@ -148,6 +148,11 @@ TEST_CASE_TEMPLATE("a fused sum takes what it says", T, float, double) {
                                     a.d_weights.patch_embedding, w, beta, no_gradient);
           }));
   });
+}
+
+TEST_CASE("a fused sum of no channels takes what it says") {
+  CHECK(ops::fused_sum_workspace<float>(3, 20, 0, 4, 8).forward > 0);
+  CHECK(ops::fused_sum_workspace<float>(3, 0, 5, 4, 8).forward == 0);
 }
 
 } // namespace ops_planned_workspace

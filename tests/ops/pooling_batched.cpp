@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
-#include <dchag/ops/detail/pooling_batched.hpp>
+#include <dchag/ops/fused_pooling.hpp>
 
 #include <reference/channel_aggregation.hpp>
 #include <reference/pooling.hpp>
@@ -165,8 +165,8 @@ void check_problem(Sizes const& sizes, ops::PoolingChoice const& choice, bool wi
   CHECK(relative_error(d.patch_embedding.bias, gradients.at("tokenizer.bias")) < bound);
   CHECK(relative_error(d.patch_embedding.embedding, gradients.at("tokenizer.embedding")) < bound);
   CHECK(relative_error(d.value, expected.gradients.d_value.values) < bound);
-  if (problem.C == 1) { // the softmax of one token is 1 whatever the query: a gradient of zero but for rounding
-    CHECK(relative_error(d.query, std::vector<double>(problem.h * problem.D)) < 1e4 * bound);
+  if (problem.C == 1) { // the softmax of one token is 1 whatever the query
+    CHECK(relative_error(d.query, std::vector<double>(problem.h * problem.D)) == 0);
     return;
   }
   CHECK(relative_error(d.query, expected.gradients.d_query.values) < bound);
@@ -275,8 +275,7 @@ TEST_CASE_TEMPLATE("batched pooling with values that were folded before", Case, 
                              Sizes{.tokens = 9, .patch = 16, .heads = 2, .d = 192, .rows = 2}}) { // in parts
     Problem<Space, T> problem(sizes);
     auto const folded = filled_tensor<T>(problem.exec, {problem.C, problem.p * problem.p + 1, problem.V}, nan_value);
-    auto const pooling_sizes = ops::detail::sizes_of(problem.patches(problem.image, problem.p), problem.weights);
-    ops::detail::batched_fold_values(problem.workspace, pooling_sizes, problem.weights, folded);
+    ops::fold_values(problem.workspace, problem.weights, folded);
     auto const expected = problem.expected();
     Kokkos::deep_copy(problem.weights.value, static_cast<T>(nan_value)); // shows what is read
     ops::detail::batched_pooling_forward(problem.workspace, {Values::tokens, 3},
@@ -284,6 +283,17 @@ TEST_CASE_TEMPLATE("batched pooling with values that were folded before", Case, 
                                          folded);
     problem.exec.fence();
     CHECK(relative_error(problem.pooled.o, expected.forward.o.values) < tolerance<T>(1e-5, 1e-12));
+
+    Kokkos::deep_copy(problem.pooled.o, static_cast<T>(nan_value));
+    auto const plan =
+        ops::fused_pooling_forward(problem.workspace, {Values::tokens, 3}, problem.patches(problem.image, problem.p),
+                                   problem.weights, problem.pooled, folded);
+    problem.exec.fence();
+    CHECK(relative_error(problem.pooled.o, expected.forward.o.values) < tolerance<T>(1e-5, 1e-12));
+    auto const n = ops::detail::sizes_of(problem.patches(problem.image, problem.p), problem.weights);
+    CHECK((plan.values == Values::pixels)); // whatever was chosen
+    CHECK(plan.operations == ops::pooling_operations(Values::pixels, n));
+    CHECK(plan.alternative == ops::pooling_operations(Values::tokens, n));
   }
 }
 
@@ -448,6 +458,54 @@ TEST_CASE_TEMPLATE("batched pooling: wrong shapes are errors", Case, DCHAG_TEST_
   CHECK_THROWS_AS(ops::detail::batched_pooling_backward(problem.workspace, {}, patches, problem.weights, problem.pooled,
                                                         problem.delta, problem.delta, problem.d_weights, no_gradient),
                   ShapeError);
+
+  // gradients that fit each other, but not the weights
+  auto const refused = [&](auto const& d_weights, auto const& d_patches) {
+    auto const pass = [&](auto const& backward) {
+      std::string text;
+      try {
+        backward();
+      } catch (ShapeError const& error) {
+        text = error.what();
+      }
+      return text;
+    };
+    auto const batched = pass([&] {
+      ops::detail::batched_pooling_backward(problem.workspace, {}, patches, problem.weights, problem.pooled,
+                                            problem.d_o, problem.delta, d_weights, d_patches);
+    });
+    auto const fused = pass([&] {
+      ops::fused_pooling_backward(problem.workspace, {}, patches, problem.weights, problem.pooled, problem.d_o,
+                                  problem.delta, d_weights, d_patches);
+    });
+    return batched.substr(batched.find(':')) == fused.substr(fused.find(':')) ? fused : batched + " but " + fused;
+  };
+  Problem<Space, T> const more({.tokens = 5, .patch = 2, .heads = 2, .d = 4, .rows = 7, .held = 9});
+  CHECK(refused(more.d_weights, no_gradient) == "fused_pooling_backward: d_weight is (9, 8, 4), expected (5, 8, 4)");
+  Problem<Space, T> const wider({.tokens = 5, .patch = 2, .heads = 2, .d = 4, .rows = 7, .width = 24});
+  CHECK(refused(wider.d_weights, no_gradient) == "fused_pooling_backward: d_weight is (5, 24, 4), expected (5, 8, 4)");
+  auto d_weights = problem.d_weights;
+  d_weights.patch_embedding.channels = index_tensor(problem.exec, {0, 1});
+  CHECK(refused(d_weights, no_gradient) == "fused_pooling_backward: gradients of C = 2 channels, expected C = 5");
+  CHECK(refused(problem.d_weights, problem.patches(problem.image, 1)) ==
+        "fused_pooling_backward: d_patches are of C = 5, N = 28, s = 1, expected C = 5, N = 7, s = 4");
+}
+
+TEST_CASE_TEMPLATE("pooling of no positions is nothing, and its gradients are none", Case, DCHAG_TEST_CASES) {
+  using Space = typename Case::ExecutionSpace;
+  using T = typename Case::T;
+  for (auto const values : {Values::tokens, Values::pixels}) {
+    Problem<Space, T> problem({.tokens = 5, .patch = 2, .heads = 2, .d = 4, .samples = 0});
+    auto const& d = problem.d_weights;
+    auto const before = flat(d.value);
+    auto const patches = problem.patches(problem.image, problem.p);
+    ops::fused_pooling_forward(problem.workspace, {values, 0}, patches, problem.weights, problem.pooled);
+    ops::fused_pooling_backward(problem.workspace, {values, 0}, patches, problem.weights, problem.pooled, problem.d_o,
+                                problem.delta, d, no_gradient);
+    problem.exec.fence();
+    CHECK(relative_error(d.query, std::vector<double>(problem.h * problem.D)) == 0);
+    CHECK(relative_error(d.value, before) == 0);
+  }
 }
 
 } // namespace ops_pooling_batched

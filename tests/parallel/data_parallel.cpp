@@ -244,6 +244,13 @@ TEST_CASE("what cannot be is refused on every rank") {
         parallel::DataParallel(exec, mesh, model, world.rank() == 0 ? Sharding::optimizer : Sharding::full),
         "DataParallel: sharding is 1 on rank 0 but 2 on rank 1", CommError);
   }
+  if (world.size() >= 4) { // where only the replicas of the odd one can see it
+    comm::Mesh const grid(world, {2, world.size() / 2, 1});
+    UnitModel<Space, float> model(exec);
+    CHECK(sentence_of([&] {
+            parallel::DataParallel(exec, grid, model, world.rank() == 0 ? Sharding::optimizer : Sharding::full);
+          }).find("DataParallel: sharding is ") != std::string::npos);
+  }
 }
 
 } // namespace parallel_data_parallel

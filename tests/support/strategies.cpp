@@ -12,8 +12,8 @@ struct TrainingRun {
   Numbers values; // at the end
 };
 
-/// So many steps on a mesh; the gradients of the first are compared with those of `one`, if given, which holds all of
-/// them.
+/// So many steps on a mesh; the gradients of the first and the values at the end are compared with those of `one`, if
+/// given, which holds all of them.
 template <class T, class Form>
 TrainingRun train_on(comm::Communicator const& world, comm::MeshShape shape, parallel::Sharding sharding,
                      std::size_t steps, MakeStrategy<T> const& make, double rate, TrainingRun const* one = nullptr) {
@@ -29,6 +29,8 @@ TrainingRun train_on(comm::Communicator const& world, comm::MeshShape shape, par
     run.losses.push_back(strategy.update(loss));
   }
   run.values = values_of(strategy.training);
+  if (one != nullptr)
+    CHECK(worst_error(run.values, part_of(one->values, strategy.training)) < tolerance<T>(1e-2, 1e-8));
   return run;
 }
 
@@ -54,7 +56,7 @@ void check_strategy(std::string const& name, MakeStrategy<T> const& make, double
       auto const all = train_on<T, Form>(world, shape, sharding, steps, make, rate, &one);
       double worst = 0;
       for (std::size_t step = 0; step < steps; ++step)
-        worst = std::max(worst, std::abs(all.losses[step] - one.losses[step]) / one.losses[step]);
+        worst = std::max(worst, relative_difference(all.losses[step], one.losses[step]));
       CHECK(worst < tolerance<T>(1e-3, 1e-9));
     }
 }

@@ -54,7 +54,7 @@ public:
   Config const& config() const { return m_held->config; }
   Range own_channels() const { return m_held->own; }
 
-  /// Calls the aggregator's `check`; does nothing for `ChannelAggregator`, which has none.
+  /// Calls the aggregator's `check`.
   template <class Input>
   void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
     m_held->check(exec, held(context), any_image(input));
@@ -115,8 +115,7 @@ private:
 
     std::unique_ptr<AnyContext> make_context() const override { return std::make_unique<HeldContext>(); }
     void check(ExecutionSpace const& exec, AnyContext& context, Image<Pixels> const& image) const override {
-      if constexpr (requires { aggregator.check(exec, own(context), image); })
-        aggregator.check(exec, own(context), image);
+      aggregator.check(exec, own(context), image);
     }
     void forward(Workspace<ExecutionSpace>& workspace, AnyContext& context, Image<Pixels> const& image,
                  Tokens const& y) const override {

@@ -52,6 +52,14 @@ public:
   /// The channels whose planes an image must bring: all.
   Range own_channels() const { return {0, m_config.channels}; }
 
+  /// Throws unless the image fits the model. Sends nothing.
+  template <class Input>
+  void check(ExecutionSpace const& exec, Context& context, Input const& input) const {
+    auto const image = as_image(input);
+    prepare(exec, context, image);
+    m_tokenizer.positions(context.plan, image);
+  }
+
   template <class Input>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input,
                Tensor<ExecutionSpace, T, 3> const& y) const {

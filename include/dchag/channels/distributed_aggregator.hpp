@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/channels/channel_aggregator.hpp>
+#include <dchag/channels/detail/agreed.hpp>
 #include <dchag/channels/detail/check_batch.hpp>
 #include <dchag/channels/detail/gathered.hpp>
 #include <dchag/channels/head_shared.hpp>
@@ -61,8 +62,8 @@ public:
   /// Keeps a reference to the communicator.
   DistributedAggregator(ExecutionSpace const& exec, comm::Communicator const& communicator,
                         DistributedAggregatorConfig const& config)
-      : m_communicator(agreed(communicator, config)), m_config(config),
-        m_partition(config.channels, config.groups, static_cast<std::size_t>(communicator.size())),
+      : m_communicator(detail::same_config(communicator, "DistributedAggregator", config, {{"groups", config.groups}})),
+        m_config(config), m_partition(config.channels, config.groups, static_cast<std::size_t>(communicator.size())),
         m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width}, own_channels(), config.seed),
         m_final(make_final(exec, communicator, config)) {
     auto const placement = communicator.size() == 1 ? Placement::replicated : Placement::distributed;
@@ -174,19 +175,6 @@ private:
       comm::all_reduce(exec, m_communicator, d_all, comm::Reduce::sum);
       Kokkos::deep_copy(exec, d_groups, slices(d_all, own.begin, own.end));
     }
-  }
-
-  static comm::Communicator const& agreed(comm::Communicator const& communicator,
-                                          DistributedAggregatorConfig const& config) {
-    comm::require_same(communicator, "DistributedAggregator",
-                       {{"channels", config.channels},
-                        {"groups", config.groups},
-                        {"patch", config.patch},
-                        {"width", config.width},
-                        {"heads", config.heads},
-                        {"projection_bias", config.projection_bias},
-                        {"seed", config.seed}});
-    return communicator;
   }
 
   std::size_t rank() const { return static_cast<std::size_t>(m_communicator.rank()); }

@@ -11,7 +11,8 @@ namespace dchag {
 /// Distributed tokenization only: each rank tokenizes its own channels, one AllGather brings the tokens of all
 /// channels, and every rank reduces all of them. It computes the function of `ChannelAggregator`; the paper shows that
 /// it needs more memory and traffic than it saves. Here to be measured against. In both forms the tokens that are sent
-/// are stored, C N D numbers of T on every rank; fused (in bfloat16 or not), their keys and values are not.
+/// are stored, C N D numbers of T on every rank, and once more closed up where P does not divide C or channels are
+/// absent; fused (in bfloat16 or not), their keys and values are not.
 ///
 /// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
 /// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of ceil(C / P) N D numbers per rank;

@@ -9,8 +9,6 @@
 #include <dchag/ops/gemm.hpp>
 #include <dchag/ops/patches.hpp>
 
-#include <cmath>
-
 namespace dchag {
 
 /// One patch embedding per channel, weights not shared: x[c, n] = E[c] patch(c, n) + b[c] + v[c].
@@ -40,7 +38,8 @@ public:
         m_bias(exec, spec(name + ".bias", {own.size(), config.width}, false),
                initial::uniform(seed, name + ".bias", 1.0 / static_cast<double>(config.patch))),
         m_embedding(exec, spec(name + ".embedding", {own.size(), config.width}, false),
-                    [D = config.width](auto i) { return sine_cosine(static_cast<double>(i / D), i % D, D); }) {}
+                    [D = config.width](auto i) { return initial::sine_cosine(static_cast<double>(i / D), i % D, D); }) {
+  }
 
   Config const& config() const { return m_config; }
   Range own() const { return m_own; }
@@ -206,14 +205,6 @@ private:
     result.begin.assign(result.shape.size(), 0);
     result.begin[0] = m_own.begin;
     return result;
-  }
-
-  // sines in the first half of the features, cosines in the second
-  static double sine_cosine(double position, std::size_t feature, std::size_t width) {
-    std::size_t const half = (width + 1) / 2;
-    double const exponent = static_cast<double>(feature % half) / static_cast<double>(half);
-    double const angle = position / std::pow(10000.0, exponent);
-    return feature < half ? std::sin(angle) : std::cos(angle);
   }
 
   template <class Pixels>

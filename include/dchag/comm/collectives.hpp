@@ -38,6 +38,8 @@ void require_slices(char const* where, Communicator const& communicator, char co
                 "collective: the Views hold different types");
   static_assert(std::size_t{Own::rank} == std::size_t{Whole::rank} && std::size_t{Own::rank} >= 1,
                 "collective: the Views need the same number of axes, at least one");
+  static_assert(std::is_same_v<typename Own::memory_space, typename Whole::memory_space>,
+                "collective: the Views lie in different memory spaces");
   static_assert(std::is_same_v<typename Own::array_layout, Kokkos::LayoutRight> &&
                     std::is_same_v<typename Whole::array_layout, Kokkos::LayoutRight>,
                 "collective: needs LayoutRight views, whose leading axis can be cut into slices");

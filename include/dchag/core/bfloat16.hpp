@@ -13,7 +13,7 @@ struct bfloat16 {
 
   bfloat16() = default;
 
-  /// Rounds to the nearest, to even between two; NaN stays NaN.
+  /// Rounds the number as a float to the nearest, to even between two; NaN stays NaN.
   template <class Number>
   requires std::is_arithmetic_v<Number> KOKKOS_FUNCTION explicit bfloat16(Number number) {
     std::uint32_t const whole = math::bit_cast<std::uint32_t>(static_cast<float>(number));

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/error.hpp>
 #include <dchag/core/scratch_bytes.hpp>
 #include <dchag/core/tensor.hpp>
 
@@ -30,7 +31,7 @@ public:
   public:
     explicit Frame(Workspace& workspace)
         : m_workspace(workspace), m_block(workspace.m_block), m_used(workspace.m_used), m_held(workspace.m_held) {
-      ++workspace.m_frames;
+      m_depth = ++workspace.m_frames;
     }
     Frame(Frame const&) = delete;
     Frame& operator=(Frame const&) = delete;
@@ -41,9 +42,12 @@ public:
       --m_workspace.m_frames;
     }
 
-    /// A tensor of unspecified content, aligned to 128 bytes, valid as long as this frame.
+    /// A tensor of unspecified content, aligned to 128 bytes, valid as long as this frame. Only the innermost frame is
+    /// taken from: an inner one would give its memory back too.
     template <class T, std::size_t Rank>
     Tensor<ExecutionSpace, T, Rank> take(Extents<Rank> const& extents) {
+      require<Error>(m_workspace.m_frames == m_depth, "Workspace: frame ", m_depth, " is taken from inside frame ",
+                     m_workspace.m_frames, ", expected the innermost one");
       std::size_t bytes = sizeof(T);
       for (auto n : extents) bytes *= n;
       return detail::make_view<Tensor<ExecutionSpace, T, Rank>>(static_cast<T*>(m_workspace.take_bytes(bytes)), extents,
@@ -53,6 +57,7 @@ public:
   private:
     Workspace& m_workspace;
     std::size_t m_block, m_used, m_held;
+    int m_depth;
   };
 
   [[nodiscard]] Frame frame() {

@@ -7,6 +7,7 @@
 #include <dchag/core/range.hpp>
 #include <dchag/layers/deferred.hpp>
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <vector>
@@ -188,6 +189,14 @@ inline std::function<double(std::size_t)> truncated_normal(std::uint64_t seed, s
 /// Uniform in [-bound, bound).
 inline std::function<double(std::size_t)> uniform(std::uint64_t seed, std::string const& name, double bound) {
   return [random = Random(seed, name), bound](std::size_t i) { return bound * (2 * random.uniform(i) - 1); };
+}
+/// Of a feature of a position: sines in the first half of the features, cosines in the second, with frequencies from 1
+/// down to 1 / 10000. Source: Vaswani et al. 2017.
+inline double sine_cosine(double position, std::size_t feature, std::size_t width) {
+  std::size_t const half = (width + 1) / 2;
+  double const exponent = static_cast<double>(feature % half) / static_cast<double>(half);
+  double const angle = position / std::pow(10000.0, exponent);
+  return feature < half ? std::sin(angle) : std::cos(angle);
 }
 } // namespace initial
 

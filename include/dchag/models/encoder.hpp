@@ -45,7 +45,8 @@ struct EncoderBlockOf<ExecutionSpace, T, Replicated> {
 /// A ViT encoder: position embedding, pre-norm blocks, each a unit, norm.
 ///
 /// With `recompute` only what enters each block is kept: one block's activations instead of those of all, for one more
-/// forward pass through all blocks but the last (activation checkpointing; Chen et al. 2016).
+/// forward pass through all blocks but the last (activation checkpointing; Chen et al. 2016). A second backward pass
+/// makes the last again too.
 ///
 /// Shapes: x, y (B, tokens, D), the same on every rank; positions (B * tokens), the patch position of each token, since
 /// some may be hidden. d_x may be d_y.
@@ -62,15 +63,17 @@ public:
   using execution_space = ExecutionSpace;
 
   struct Context {
-    std::vector<Matrix> states;                          // what enters each block, and the norm: (rows at hand, D)
-    mutable std::vector<typename Block::Context> blocks; // one for all, which the backward pass fills again: recompute
+    std::vector<Matrix> states; // what enters each block, and the norm: (rows at hand, D)
+    mutable std::vector<typename Block::Context>
+        blocks;                         // with `recompute` one for all, filled again by backward passes
+    mutable std::size_t remembered = 0; // the block that this one is of
     typename layers::LayerNorm<ExecutionSpace, T>::Context norm;
     layers::DropoutDraw dropout = {}; ///< set before forward; nothing is dropped by default
   };
 
   Encoder(ExecutionSpace const& exec, std::string const& name, EncoderConfig const& config, std::uint64_t seed,
           Form const& form = Form())
-      : m_form(agreed(form, name, config)), m_recompute(config.recompute),
+      : m_form(agreed(form, name, config, seed)), m_recompute(config.recompute),
         m_embedding(exec, name + ".position", config.grid, config.width, Form::cuts_rows), m_units(config.depth),
         m_norm(exec, name + ".norm", config.width, Form::cuts_rows) {
     typename Block::Config const block{config.width, config.heads, config.mlp_ratio, config.dropout};
@@ -99,6 +102,7 @@ public:
       auto const use = m_units[i].in_forward();
       forward(workspace, context, i, batch, context.states[i + 1]);
     }
+    context.remembered = m_blocks.size() - 1;
     m_norm.forward(workspace, context.norm, context.states.back(), part(rows(y), own));
     gather(exec, rows(y));
   }
@@ -112,9 +116,10 @@ public:
     m_norm.backward(workspace, context.norm, context.states.back(), part(rows(d_y), own), d_own);
     for (std::size_t i = m_blocks.size(); i-- > 0;) {
       auto const use = m_units[i].in_backward();
-      if (m_recompute && i + 1 < m_blocks.size()) {
+      if (m_recompute && context.remembered != i) {
         auto frame = workspace.frame();
         forward(workspace, context, i, batch, frame.template take<T, 2>(extents_of(context.states[i])));
+        context.remembered = i;
       }
       backward(workspace, context, i, batch, d_own);
     }
@@ -136,10 +141,14 @@ public:
 
 private:
   // Ranks of different encoders would wait for each other for ever.
-  static Form const& agreed(Form const& form, std::string const& name, EncoderConfig const& config) {
+  static Form const& agreed(Form const& form, std::string const& name, EncoderConfig const& config,
+                            std::uint64_t seed) {
     if constexpr (!std::same_as<Form, Replicated>)
       comm::require_same(form.communicator(), "Encoder",
                          {{"name", name},
+                          {"seed", seed},
+                          {"rows of the grid", config.grid.rows},
+                          {"columns of the grid", config.grid.columns},
                           {"width", config.width},
                           {"depth", config.depth},
                           {"heads", config.heads},

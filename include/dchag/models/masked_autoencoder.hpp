@@ -76,19 +76,33 @@ public:
   Grid grid() const { return m_grid; }
   Aggregator const& aggregator() const { return m_aggregator; }
 
+  /// Throws the same error on every rank of `world` unless image, target and mask fit the model on each of them, all
+  /// bring as many samples and visible positions, and ranks that share an aggregator the same batch. Without it, what
+  /// `forward` and `backward` refuse on one rank may leave others waiting.
+  /// Collective: ranks that train one model together; three all-reduces of at most 16 bytes, and what the aggregator's
+  /// `check` does.
+  template <class Input, TensorView<4> Target>
+  void check(comm::Communicator const& world, ExecutionSpace const& exec, Context& context, Input const& input,
+             Target const& target, Mask const& mask) const {
+    auto const image = as_image(input);
+    comm::collectively(world, [&] {
+      require_fit(image, mask);
+      require_target(target, image.pixels.extent(0));
+    });
+    comm::require_same(world, "MaskedAutoencoder", {{"samples B", mask.samples()}, {"visible positions", mask.kept()}});
+    comm::collectively(world, [&] { m_aggregator.check(exec, context.aggregator, visible(image, mask)); });
+  }
+
   /// Predicts every channel at every position from the visible ones; the result is `context.prediction`.
-  /// Shapes: pixels (B, c, H, W), the planes this rank owns, or all channels; mask for B samples.
+  /// Shapes: pixels (B, c, H, W), the planes this rank owns, or all channels; mask for B samples. Throws: ShapeError on
+  /// the rank where they do not fit; see `check`.
   template <class Input>
   void forward(Workspace<ExecutionSpace>& workspace, Context& context, Input const& input, Mask const& mask) const {
     auto const& exec = workspace.exec();
     auto const image = as_image(input);
     std::size_t const B = image.pixels.extent(0);
     std::size_t const L = m_grid.positions();
-    require(mask.samples() == B && mask.positions() == L, "MaskedAutoencoder::forward: mask of ", mask.samples(),
-            " samples with ", mask.positions(), " positions, expected B = ", B, " with L = ", L);
-    require(image.pixels.extent(2) == m_config.height && image.pixels.extent(3) == m_config.width,
-            "MaskedAutoencoder::forward: image of ", image.pixels.extent(2), " x ", image.pixels.extent(3),
-            " pixels, expected ", m_config.height, " x ", m_config.width);
+    require_fit(image, mask);
     std::size_t const D = features();
     reserve(exec, context.fused, "dchag::models::fused", Extents<3>{B, mask.kept(), D});
     reserve(exec, context.latent, "dchag::models::latent", Extents<3>{B, mask.kept(), D});
@@ -113,6 +127,7 @@ public:
 
   /// Mean squared error of the prediction against the image, where the mask counts, and its gradients, which are added
   /// to the parameters'. Shapes: target (B, C, H, W), all channels on every rank; image and mask as in `forward`.
+  /// Throws: ShapeError on the rank where the target does not fit; see `check`.
   template <class Input, TensorView<4> Target>
   double backward(Workspace<ExecutionSpace>& workspace, Context const& context, Input const& input,
                   Target const& target, Mask const& mask) const {
@@ -184,11 +199,26 @@ private:
     return image;
   }
 
+  template <class Pixels>
+  void require_fit(Image<Pixels> const& image, Mask const& mask) const {
+    std::size_t const B = image.pixels.extent(0);
+    std::size_t const L = m_grid.positions();
+    require(mask.samples() == B && mask.positions() == L, "MaskedAutoencoder: mask of ", mask.samples(),
+            " samples with ", mask.positions(), " positions, expected B = ", B, " with L = ", L);
+    require(image.pixels.extent(2) == m_config.height && image.pixels.extent(3) == m_config.width,
+            "MaskedAutoencoder: image of ", image.pixels.extent(2), " x ", image.pixels.extent(3), " pixels, expected ",
+            m_config.height, " x ", m_config.width);
+  }
+  template <class Target>
+  void require_target(Target const& target, std::size_t samples) const {
+    require_shape("MaskedAutoencoder", "target", target,
+                  {samples, m_aggregator.config().channels, m_config.height, m_config.width});
+  }
+
   template <class Target, class DPrediction>
   double mean_squared_error(ExecutionSpace const& exec, Context const& context, Target const& target, Mask const& mask,
                             DPrediction const& d_prediction) const {
-    require_shape("MaskedAutoencoder", "target", target,
-                  {context.prediction.extent(0), m_aggregator.config().channels, m_config.height, m_config.width});
+    require_target(target, context.prediction.extent(0));
     ops::Patches<Target, typename ExecutionSpace::memory_space> const patches{
         target, m_aggregator.config().patch, {}, {}};
     return ops::patch_mse(exec, patches, rows(context.prediction), mask.weight(), d_prediction);

@@ -4,8 +4,6 @@
 
 #include <dchag/layers/encoder_block.hpp>
 
-#include <cmath>
-
 namespace dchag {
 
 /// Patch positions of an image: rows and columns of its grid.
@@ -31,11 +29,12 @@ public:
                     bool partial_gradient = false)
       : m_table(exec, {.name = name, .shape = {grid.positions(), width}, .partial_gradient = partial_gradient},
                 [=](std::size_t i) {
-                  std::size_t const position = i / width;
+                  auto const row = static_cast<double>(i / width / grid.columns);
+                  auto const column = static_cast<double>(i / width % grid.columns);
                   std::size_t const half = (width + 1) / 2;
                   std::size_t const feature = i % width;
-                  return feature < half ? sine_cosine(position % grid.columns, feature, half)
-                                        : sine_cosine(position / grid.columns, feature - half, width - half);
+                  return feature < half ? initial::sine_cosine(column, feature, half)
+                                        : initial::sine_cosine(row, feature - half, width - half);
                 }) {}
 
   template <class X, class Index, class Y>
@@ -55,13 +54,6 @@ public:
   }
 
 private:
-  static double sine_cosine(std::size_t position, std::size_t feature, std::size_t width) {
-    std::size_t const half = (width + 1) / 2;
-    double const exponent = static_cast<double>(feature % half) / static_cast<double>(half);
-    double const angle = static_cast<double>(position) / std::pow(10000.0, exponent);
-    return feature < half ? std::sin(angle) : std::cos(angle);
-  }
-
   Parameter<ExecutionSpace, T> m_table; // (L, D)
 };
 

@@ -16,7 +16,8 @@ inline constexpr bool takes_lanes = runs_on_host<ExecutionSpace> &&
                                     (std::is_same_v<Token, SameAsWeights> || std::is_same_v<Token, T>);
 } // namespace detail
 
-/// How a pooling of these sizes would be carried out on a host with so many workers, or on this instance.
+/// How a pooling of these sizes would be carried out on a host with so many workers, or as many as this instance has.
+/// A device takes the same values and larger tiles.
 template <class T>
 PoolingPlan plan_fused_pooling(std::size_t workers, PoolingSizes const& sizes, PoolingChoice const& choice) {
   return plan_pooling(sizes, choice, detail::host_tile<T>(sizes.pixels), detail::lanes<T>, workers);
@@ -57,14 +58,13 @@ PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingC
                                   Pooled<ExecutionSpace, T> const& pooled,
                                   Tensor<ExecutionSpace, T, 3> const& folded = {}) {
   detail::require_pooling_shapes("fused_pooling_forward", patches, weights, pooled);
-  auto plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
   bool const is_folded = folded.data() != nullptr;
-  if (is_folded) {
-    plan.values = Values::pixels;
+  if (is_folded)
     require_shape("fused_pooling_forward", "folded", folded,
                   {weights.patch_embedding.tokens(), patches.pixels() + 1, weights.value.extent(0)});
-  }
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
+    auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights),
+                                            {is_folded ? Values::pixels : choice.values, choice.tile});
     auto frame = workspace.frame();
     detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
     problem.fold_keys(frame);
@@ -72,18 +72,18 @@ PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingC
       detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
     else
       detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
+    return plan;
   } else {
-    detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled, folded);
+    return detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled, folded);
   }
-  return plan;
 }
 
 /// Gradients from d_o. The weights a are made again from the maximum and the sum, which may be those of more channels
 /// than these (on other ranks).
 ///
 /// Shapes: as forward; delta (N, h), the sum over a head's features of d_o * o; d_weights like weights, its query
-/// overwritten, all else added to; d_patches, of the gradient of the image, whose pixels that are read here are
-/// overwritten, or `no_gradient`.
+/// overwritten, all else added to, its list of channels the same; d_patches, of the gradient of the image, whose pixels
+/// that are read here are overwritten, or `no_gradient`.
 template <class Token = detail::SameAsWeights, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source,
           class DSource>
 void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice const& choice, Source const& patches,
@@ -91,7 +91,7 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
                             Tensor<ExecutionSpace, T, 2> const& d_o, Tensor<ExecutionSpace, T, 2> const& delta,
                             PoolingWeights<ExecutionSpace, T> const& d_weights, DSource const& d_patches) {
   detail::require_pooling_shapes("fused_pooling_backward", patches, weights, pooled);
-  detail::require_pooling_shapes("fused_pooling_backward", patches, d_weights, pooled);
+  detail::require_gradient_shapes("fused_pooling_backward", patches, weights, d_weights, d_patches);
   require_shape("fused_pooling_backward", "d_o", d_o, extents_of(pooled.o));
   require_shape("fused_pooling_backward", "delta", delta, extents_of(pooled.sum));
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
@@ -115,13 +115,15 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
 
 /// The values of all tokens folded into their pixels, for inference with weights that no longer change:
 /// folded[c, k] = W_v E[c, k], and of the bias and embedding at k = s.
-/// Shapes: folded (C, s + 1, V).
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-void fold_values(Workspace<ExecutionSpace>& workspace, Source const& patches,
-                 PoolingWeights<ExecutionSpace, T> const& weights, Tensor<ExecutionSpace, T, 3> const& folded) {
-  auto const sizes = detail::sizes_of(patches, weights);
-  require_shape("fold_values", "folded", folded, {sizes.tokens, sizes.pixels + 1, sizes.outputs});
-  detail::batched_fold_values(workspace, sizes, weights, folded);
+/// Shapes: folded (C, s + 1, V). Throws: ShapeError.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+void fold_values(Workspace<ExecutionSpace>& workspace, PoolingWeights<ExecutionSpace, T> const& weights,
+                 Tensor<ExecutionSpace, T, 3> const& folded) {
+  auto const& embedding = weights.patch_embedding;
+  require(embedding.tokens() > 0, "fold_values: there are no tokens");
+  require_shape("fold_values", "value", weights.value, {weights.value.extent(0), embedding.width()});
+  require_shape("fold_values", "folded", folded, {embedding.tokens(), embedding.pixels() + 1, weights.value.extent(0)});
+  detail::batched_fold_values(workspace, weights, folded);
 }
 
 } // namespace dchag::ops

@@ -8,9 +8,10 @@
 namespace dchag::ops {
 
 namespace detail {
-template <class ExecutionSpace, class T, class Source, class W, class Result>
+template <class ExecutionSpace, class T, class Source, class W, class Index, class Result>
 void require_sum_shapes(char const* where, char const* name, Source const& patches,
-                        PatchEmbedding<ExecutionSpace, T> const& embedding, W const& beta, Result const& result) {
+                        PatchEmbedding<ExecutionSpace, T> const& embedding, W const& beta, Index const& members,
+                        Result const& result) {
   static_assert(W::rank == 1, "fused_sum: w and beta have one axis");
   auto const [K, D, s] = extents_of(embedding.weight);
   require(patches.channels() == embedding.tokens(), where, ": patches of C = ", patches.channels(),
@@ -19,6 +20,7 @@ void require_sum_shapes(char const* where, char const* name, Source const& patch
   require_shape(where, "bias", embedding.bias, {K, D});
   require_shape(where, "embedding", embedding.embedding, {K, D});
   require_shape(where, "beta", beta, {1});
+  require_shape(where, "members", members, {embedding.tokens()});
   require_shape(where, name, result, {patches.count(), D});
 }
 } // namespace detail
@@ -36,7 +38,7 @@ template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source, TensorVie
 void fused_sum_forward(Workspace<ExecutionSpace>& workspace, Source const& patches,
                        PatchEmbedding<ExecutionSpace, T> const& embedding, W const& w, W const& beta,
                        Index const& members, Tensor<ExecutionSpace, T, 2> const& y) {
-  detail::require_sum_shapes("fused_sum_forward", "y", patches, embedding, beta, y);
+  detail::require_sum_shapes("fused_sum_forward", "y", patches, embedding, beta, members, y);
   if constexpr (runs_on_host<ExecutionSpace>)
     detail::sum_on_host_forward(workspace, patches, embedding, w, beta, members, y,
                                 static_cast<std::size_t>(concurrency(workspace.exec())));
@@ -65,7 +67,7 @@ void fused_sum_backward(Workspace<ExecutionSpace>& workspace, Source const& patc
                         PatchEmbedding<ExecutionSpace, T> const& embedding, W const& w, Index const& members,
                         Tensor<ExecutionSpace, T, 2> const& d_y, PatchEmbedding<ExecutionSpace, T> const& d_embedding,
                         DW const& d_w, DW const& d_beta, DSource const& d_patches) {
-  detail::require_sum_shapes("fused_sum_backward", "d_y", patches, embedding, d_beta, d_y);
+  detail::require_sum_shapes("fused_sum_backward", "d_y", patches, embedding, d_beta, members, d_y);
   require_shape("fused_sum_backward", "d_w", d_w, extents_of(w));
   require_shape("fused_sum_backward", "d_weight", d_embedding.weight, extents_of(embedding.weight));
   require_shape("fused_sum_backward", "d_bias", d_embedding.bias, extents_of(embedding.bias));

@@ -13,9 +13,9 @@ template <class View>
 auto matrices(View const& view) {
   using T = typename View::value_type;
   if constexpr (View::rank == 2)
-    return Matrices<T>{view.data(), view.extent(0), view.extent(1), view.stride(0), 0};
+    return Matrices<T>{view.data(), view.stride(0), 0};
   else
-    return Matrices<T>{view.data(), view.extent(1), view.extent(2), view.stride(1), view.stride(0)};
+    return Matrices<T>{view.data(), view.stride(1), view.stride(0)};
 }
 
 template <class View>
@@ -64,9 +64,7 @@ void gemm(ExecutionSpace const& exec, Op op_a, Op op_b, T alpha, A const& a, B c
   detail::require_unit_columns("C", c);
   if (batch == 0 || m == 0 || n == 0) return;
 
-  auto const constant = [](auto const& x) {
-    return detail::Matrices<In const>{x.data, x.rows, x.columns, x.row_stride, x.matrix_stride};
-  };
+  auto const constant = [](auto const& x) { return detail::Matrices<In const>{x.data, x.row_stride, x.matrix_stride}; };
   detail::Product<T, In, Out> const product{op_a,
                                             op_b,
                                             batch,

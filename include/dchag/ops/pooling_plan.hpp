@@ -63,6 +63,12 @@ inline Values cheaper_values(PoolingSizes const& sizes, Values wanted) {
                                                                                                 : Values::pixels;
 }
 
+/// What these values take, worked on so many positions at a time.
+inline PoolingPlan plan_of(PoolingSizes const& sizes, Values values, std::size_t tile) {
+  auto const other = values == Values::tokens ? Values::pixels : Values::tokens;
+  return {values, tile, pooling_operations(values, sizes), pooling_operations(other, sizes)};
+}
+
 /// Form and tile. `tile` is what the machine likes, at most as many positions as there are and as few as keep `workers`
 /// busy; always a multiple of `unit`. Throws: ShapeError unless there are heads and features of the output.
 inline PoolingPlan plan_pooling(PoolingSizes const& sizes, PoolingChoice const& choice, std::size_t tile,
@@ -73,8 +79,7 @@ inline PoolingPlan plan_pooling(PoolingSizes const& sizes, PoolingChoice const& 
   auto const rounded = [&](std::size_t positions) { return (positions + unit - 1) / unit * unit; };
   std::size_t const share = rounded((sizes.positions + workers - 1) / workers);
   std::size_t const positions = choice.tile > 0 ? rounded(choice.tile) : std::max(unit, std::min(tile, share));
-  auto const other = values == Values::tokens ? Values::pixels : Values::tokens;
-  return {values, positions, pooling_operations(values, sizes), pooling_operations(other, sizes)};
+  return plan_of(sizes, values, positions);
 }
 
 } // namespace dchag::ops

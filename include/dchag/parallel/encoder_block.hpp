@@ -13,8 +13,8 @@ namespace dchag::parallel {
 ///
 /// Shapes: batch (B, L); x, y (rows, D), all N = B L rows, the same on every rank, or in the sequence-parallel form
 /// this rank's part of them. d_x may be d_y. Parameters as `layers::EncoderBlock`, of which a rank holds its share. h
-/// and the hidden features must be multiples of P. Kept: (3 + hidden) N numbers of D features, of which 1 / P; and 3 D
-/// more a row, for the rows at hand. Collective: as `Form` says. Throws: ShapeError at construction.
+/// and the hidden features must be multiples of P. Kept: N ((4 + mlp_ratio) D + h) / P numbers; and 3 D + 4 more for
+/// each of the rows at hand. Collective: as `Form` says. Throws: ShapeError at construction.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, TensorParallelForm Form>
 class EncoderBlock {
   using Matrix = Tensor<ExecutionSpace, T, 2>;

@@ -7,12 +7,13 @@ namespace dchag::parallel {
 /// What the S ranks that share one copy of the parameters (`Mesh::shard`) divide among themselves. If S is 1, all
 /// policies are `none`.
 ///
-/// Numbers that a rank holds, of N parameters (U in the largest unit, R in no unit), for training with AdamW:
+/// Numbers that a rank holds, of N parameters (U in the largest unit, R in no unit, M the larger of U and R), for
+/// training with AdamW:
 ///
-///     policy      values            gradients                 moments
-///     none        N                 N                         2 N
-///     optimizer   N                 N + 2 U / S               2 N / S
-///     full        N / S + R + 2 U   N / S + R + 2 U + 2 U/S   2 N / S
+///     policy      values                  gradients                         moments
+///     none        N                       N                                 2 N
+///     optimizer   N                       N + 2 M / S                       2 N / S
+///     full        (N - R) / S + R + 2 U   (N - R) / S + R + 2 U + 2 M / S   2 N / S
 ///
 /// Collectives of a step of K micro-batches, for n units with parameters (those of no unit count as one more, r = 1, or
 /// r = 0 if there are none), in numbers that each rank gives; a group of one rank sends nothing. The numbers of a unit

@@ -7,17 +7,17 @@
 
 namespace dchag::detail {
 
-/// The communicator, if all ranks have the same configuration; throws on all otherwise.
+/// The communicator, if all ranks have the same configuration, and the same further settings; throws on all otherwise.
 /// Collective: one all-reduce of 16 bytes.
-inline comm::Communicator const& same_config(comm::Communicator const& communicator, char const* where,
-                                             AggregatorConfig const& config) {
-  comm::require_same(communicator, where,
-                     {{"channels", config.channels},
-                      {"patch", config.patch},
-                      {"width", config.width},
-                      {"heads", config.heads},
-                      {"projection_bias", config.projection_bias},
-                      {"seed", config.seed}});
+template <class Config>
+comm::Communicator const& same_config(comm::Communicator const& communicator, char const* where, Config const& config,
+                                      std::vector<comm::Setting> settings = {}) {
+  for (comm::Setting const& setting :
+       {comm::Setting("channels", config.channels), comm::Setting("patch", config.patch),
+        comm::Setting("width", config.width), comm::Setting("heads", config.heads),
+        comm::Setting("projection_bias", config.projection_bias), comm::Setting("seed", config.seed)})
+    settings.push_back(setting);
+  comm::require_same(communicator, where, settings);
   return communicator;
 }
 

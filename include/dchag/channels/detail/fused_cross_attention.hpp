@@ -61,7 +61,7 @@ public:
     reserve(workspace.exec(), context.folded, "dchag::channels::folded_values",
             Extents<3>{tokens.weights.tokens(), tokens.weights.pixels() + 1, this->width()});
     absorb(workspace, context);
-    ops::fold_values(workspace, tokens.patches, weights(context, tokens), context.folded);
+    ops::fold_values(workspace, weights(context, tokens), context.folded);
   }
 
 protected:

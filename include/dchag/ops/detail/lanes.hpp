@@ -53,10 +53,6 @@ template <class V, class T>
 inline void store(T* to, V const& v) {
   std::memcpy(to, &v, sizeof v);
 }
-template <std::size_t Count, class T>
-inline VectorOf<T, Count> filled(T value) {
-  return VectorOf<T, Count>{} + value;
-}
 
 /// Keeps a loaded vector in a register: g++ would load it again for each of its uses.
 template <class V>

@@ -136,14 +136,6 @@ void gather_rows(Source const& patches, std::size_t token_begin, std::size_t tok
   });
 }
 
-/// The same one after the other: out (token, position, s).
-template <class T, class Source>
-void gather_rows(Source const& patches, std::size_t token_begin, std::size_t token_end, std::size_t position_begin,
-                 std::size_t positions, T* out) {
-  std::size_t const s = patches.pixels();
-  gather_rows(patches, token_begin, token_end, position_begin, positions, out, positions * s, s);
-}
-
 /// The adjoint of `gather_rows`: the pixels that were read get factor * in (token, position, s).
 template <class T, class Source>
 void scatter_rows(Source const& patches, std::size_t token_begin, std::size_t token_end, std::size_t position_begin,

@@ -143,8 +143,15 @@ struct PixelPart {
 
 /// See `fold_values`.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
-void batched_fold_values(Workspace<ExecutionSpace>& workspace, PoolingSizes const& sizes,
-                         PoolingWeights<ExecutionSpace, T> const& weights, Tensor<ExecutionSpace, T, 3> const& folded) {
+void batched_fold_values(Workspace<ExecutionSpace>& workspace, PoolingWeights<ExecutionSpace, T> const& weights,
+                         Tensor<ExecutionSpace, T, 3> const& folded) {
+  auto const& embedding = weights.patch_embedding;
+  PoolingSizes const sizes{.positions = 0,
+                           .tokens = embedding.tokens(),
+                           .pixels = embedding.pixels(),
+                           .width = embedding.width(),
+                           .heads = weights.query.extent(0),
+                           .outputs = weights.value.extent(0)};
   for_each_part(sizes.tokens, pixel_tiles<ExecutionSpace>(sizes, 0).tokens, [&](std::size_t c, std::size_t c_end) {
     auto frame = workspace.frame();
     auto const E = frame.template take<T, 3>({sizes.width, c_end - c, sizes.pixels + 1});
@@ -154,11 +161,12 @@ void batched_fold_values(Workspace<ExecutionSpace>& workspace, PoolingSizes cons
   });
 }
 
-/// See `batched_pooling_forward`.
+/// See `batched_pooling_forward`. Returns the positions of a tile.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-void batched_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions, Source const& patches,
-                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled,
-                            Tensor<ExecutionSpace, T, 3> const& folded = {}) {
+std::size_t batched_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions,
+                                   Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights,
+                                   Pooled<ExecutionSpace, T> const& pooled,
+                                   Tensor<ExecutionSpace, T, 3> const& folded = {}) {
   bool const is_folded = folded.data() != nullptr;
   auto const& exec = workspace.exec();
   auto const sizes = sizes_of(patches, weights);
@@ -189,6 +197,7 @@ void batched_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t wa
       });
     });
   }
+  return tiles.positions;
 }
 
 /// See `batched_pooling_backward`.

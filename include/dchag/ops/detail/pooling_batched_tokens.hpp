@@ -105,10 +105,11 @@ private:
   std::size_t m_begin = static_cast<std::size_t>(-1);
 };
 
-/// See `batched_pooling_forward`.
+/// See `batched_pooling_forward`. Returns the positions of a tile.
 template <class TokenType, KokkosExecutionSpace ExecutionSpace, Scalar T, class Source>
-void batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions, Source const& patches,
-                            PoolingWeights<ExecutionSpace, T> const& weights, Pooled<ExecutionSpace, T> const& pooled) {
+std::size_t batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wanted_positions,
+                                   Source const& patches, PoolingWeights<ExecutionSpace, T> const& weights,
+                                   Pooled<ExecutionSpace, T> const& pooled) {
   auto const& exec = workspace.exec();
   auto frame = workspace.frame();
   BatchedTokens<TokenType, ExecutionSpace, T, Source> batched(exec, frame, wanted_positions, patches, weights);
@@ -133,6 +134,7 @@ void batched_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t wa
     });
     value_forward(exec, stored_as<TokenType>(exec, tile, m), batched.value, rows_of(pooled.o, begin, end));
   });
+  return batched.tiles.positions;
 }
 
 /// See `batched_pooling_backward`.

@@ -68,13 +68,13 @@ void lane_softmax_statistics(Workspace<ExecutionSpace>& workspace,
   constexpr std::size_t W = lanes<T>;
   constexpr std::size_t group = statistics_group, chunk = statistics_chunk;
   auto frame = workspace.frame();
-  std::size_t const tasks = (problem.blocks() + group - 1) / group;
-  std::size_t const workers = std::min(tasks, workers_of(problem.exec));
+  LaneTasks const work(problem.blocks(), group, workers_of(problem.exec));
+  std::size_t const workers = work.workers;
   auto const numbers = statistics_scratch<T>(problem.sizes());
   auto const all_pixels = frame.template take<T, 2>({workers, numbers[0]});
   auto const all_logits = frame.template take<T, 2>({workers, numbers[1]});
   auto const statistics = frame.template take<T, 3>({workers, 2, numbers[2] / 2});
-  for_each_task(problem.exec, "dchag::ops::softmax_statistics", tasks, [=](std::size_t task, std::size_t worker) {
+  for_each_task(problem.exec, "dchag::ops::softmax_statistics", work.tasks, [=](std::size_t task, std::size_t worker) {
     auto const& p = problem;
     std::size_t const first = task * group;
     std::size_t const count = std::min(group, p.blocks() - first);
@@ -178,7 +178,7 @@ public:
                      Tensor<ExecutionSpace, T, 2> const& delta, PoolingWeights<ExecutionSpace, T> const& d_weights,
                      DSource const& d_patches)
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
-        m_chunk(folded_chunk(p.C, p.s)), m_blocks(std::min(pixels_blocks<T>(tile), p.blocks())),
+        m_chunk(folded_chunk(p.C, p.s)), m_blocks(LaneTasks(p.blocks(), pixels_blocks<T>(tile), 1).blocks),
         m_workers(std::min(workers_of(p.exec), p.h)) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
     auto const numbers = lane_pixels_gradient_scratch<T>(p.sizes(), m_blocks, m_workers);

@@ -44,7 +44,7 @@ struct LaneTasks {
   std::size_t blocks, tasks, workers;
 
   LaneTasks(std::size_t all_blocks, std::size_t wanted, std::size_t all_workers)
-      : blocks(std::min(wanted, all_blocks)), tasks(ceil_div(all_blocks, blocks)),
+      : blocks(std::max<std::size_t>(1, std::min(wanted, all_blocks))), tasks(ceil_div(all_blocks, blocks)),
         workers(std::min(tasks, all_workers)) {}
 };
 

@@ -114,7 +114,7 @@ public:
                      Tensor<ExecutionSpace, T, 2> const& delta, PoolingWeights<ExecutionSpace, T> const& d_weights,
                      DSource const& d_patches)
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
-        m_blocks(std::min(tile / W, p.blocks())), m_workers(std::min(workers_of(p.exec), strips_of(p))) {
+        m_blocks(LaneTasks(p.blocks(), tile / W, 1).blocks), m_workers(std::min(workers_of(p.exec), strips_of(p))) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
     auto const numbers = lane_tokens_gradient_scratch<T>(p.sizes(), m_blocks, m_workers);
     T** const arrays[] = {&m_pixels, &m_rows,      &m_weights, &m_d_output,      &m_d_weights, &m_tokens,

@@ -11,11 +11,10 @@ enum class Op { none, transpose };
 
 namespace detail {
 
-/// Row-major matrices at equal distances: all that a product needs to know of a View.
+/// Row-major matrices at equal distances: all that a product needs to know of a View besides its extents.
 template <class T>
 struct Matrices {
   T* data;
-  std::size_t rows, columns; // of one matrix as it is stored
   std::size_t row_stride;
   std::size_t matrix_stride; // 0: one matrix serves the whole batch
 

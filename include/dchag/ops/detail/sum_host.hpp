@@ -4,7 +4,8 @@
 
 /// \file
 /// The fused sum on a host: tiles of patches in a worker's scratch, products in registers, weights read where they lie.
-/// Each number of a result belongs to one task, so that it does not depend on who runs it.
+/// Each number of a result belongs to one task, so that it does not depend on who runs it; only the gradient of w is
+/// put together from doubles of several tasks, in their order.
 
 #include <dchag/ops/detail/patch_tiles.hpp>
 #include <dchag/ops/detail/sum_parts.hpp>
@@ -13,8 +14,8 @@ namespace dchag::ops::detail {
 
 /// Calls task(index, worker) for the tasks [0, count): each worker takes a contiguous share.
 template <class ExecutionSpace, class F>
-void for_each_task(ExecutionSpace const& exec, char const* label, std::size_t workers, std::size_t count,
-                   F const& task) {
+void for_each_task_in_runs(ExecutionSpace const& exec, char const* label, std::size_t workers, std::size_t count,
+                           F const& task) {
   using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::Schedule<Kokkos::Static>, Kokkos::IndexType<std::size_t>>;
   Kokkos::parallel_for(label, Policy(exec, 0, workers), [=](std::size_t worker) {
     for (std::size_t i = count * worker / workers; i < count * (worker + 1) / workers; ++i) task(i, worker);
@@ -27,8 +28,9 @@ struct FeatureParts {
   std::size_t parts, features;
 
   FeatureParts(std::size_t D, std::size_t tasks, std::size_t workers) {
-    std::size_t const wanted = workers == 1 ? 1 : ceil_div(2 * workers, tasks);
-    features = ceil_div(D, std::clamp<std::size_t>(wanted, 1, ceil_div(D, 96)));
+    std::size_t const wanted = workers == 1 ? 1 : ceil_div(2 * workers, std::max<std::size_t>(1, tasks));
+    features = std::max<std::size_t>(
+        1, ceil_div(D, std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(1, ceil_div(D, 96)))));
     parts = ceil_div(D, features);
   }
 };
@@ -43,7 +45,7 @@ struct ForwardTiles {
 
   ForwardTiles(std::size_t N, std::size_t C, std::size_t s, std::size_t D, std::size_t workers)
       : positions(positions_of_tile(N, workers)), tiles(ceil_div(N, positions)),
-        channels(std::clamp<std::size_t>(inner_extent / s, 1, C)), parts(D, tiles, workers) {}
+        channels(std::clamp<std::size_t>(inner_extent / s, 1, std::max<std::size_t>(1, C))), parts(D, tiles, workers) {}
 
 private:
   // Each tile reads all weights once more. The fewest are what fills the registers of one product.
@@ -118,7 +120,8 @@ void sum_on_host_forward(Workspace<ExecutionSpace>& workspace, Source const& pat
     }
     store_lanes(positions, features, sum, &y(position, feature), D);
   };
-  for_each_task(workspace.exec(), "dchag::ops::fused_sum_forward", workers, tiles.tiles * tiles.parts.parts, task);
+  for_each_task_in_runs(workspace.exec(), "dchag::ops::fused_sum_forward", workers, tiles.tiles * tiles.parts.parts,
+                        task);
 }
 
 /// out[j, n] = d_y[n, j]; rows of out are `row` apart.
@@ -178,7 +181,8 @@ struct BackwardTiles {
   FeatureParts parts;
 
   BackwardTiles(std::size_t N, std::size_t C, std::size_t s, std::size_t D, std::size_t workers)
-      : channels(std::clamp<std::size_t>(4 * lanes<T> / s, 1, ceil_div(C, workers))), groups(ceil_div(C, channels)),
+      : channels(std::clamp<std::size_t>(4 * lanes<T> / s, 1, std::max<std::size_t>(1, ceil_div(C, workers)))),
+        groups(ceil_div(C, channels)),
         positions(std::min(N, std::clamp<std::size_t>(numbers / (channels * s), 64, 512))), parts(D, groups, workers) {}
 };
 
@@ -196,6 +200,7 @@ constexpr std::size_t row_of_columns(std::size_t N) {
 /// The most bytes that both passes take without the image's gradient.
 template <class T>
 PassBytes sum_on_host_bytes(std::size_t N, std::size_t C, std::size_t s, std::size_t D, std::size_t workers) {
+  if (N == 0 || D == 0) return {0, 0};
   ForwardTiles<T> const forward(N, C, s, D, workers);
   BackwardTiles<T> const backward(N, C, s, D, workers);
   std::size_t const totals = scratch_bytes(D * sizeof(double));
@@ -219,17 +224,17 @@ void image_gradient_on_host(Workspace<ExecutionSpace>& workspace, PatchEmbedding
   std::size_t const tiles = ceil_div(N, most);
   auto frame = workspace.frame();
   auto const scratch = frame.template take<T, 2>({workers, most * s});
-  for_each_task(workspace.exec(), "dchag::ops::fused_sum_image_gradient", workers, embedding.tokens() * tiles,
-                [=](std::size_t index, std::size_t worker) {
-                  std::size_t const i = index / tiles;
-                  std::size_t const position = index % tiles * most;
-                  std::size_t const positions = std::min(most, N - position);
-                  T* const rows = &scratch(worker, 0); // (positions, s)
-                  product_of_columns<T>(s, {positions, 0, D}, {&d_y(position, 0), D, 1},
-                                        {&embedding.weight(embedding.channels(i), 0, 0), s, 0}, {rows, s, 0},
-                                        Start::zero);
-                  scatter_rows(d_patches, i, i + 1, position, positions, rows, T(w(members(i))));
-                });
+  for_each_task_in_runs(workspace.exec(), "dchag::ops::fused_sum_image_gradient", workers, embedding.tokens() * tiles,
+                        [=](std::size_t index, std::size_t worker) {
+                          std::size_t const i = index / tiles;
+                          std::size_t const position = index % tiles * most;
+                          std::size_t const positions = std::min(most, N - position);
+                          T* const rows = &scratch(worker, 0); // (positions, s)
+                          product_of_columns<T>(s, {positions, 0, D}, {&d_y(position, 0), D, 1},
+                                                {&embedding.weight(embedding.channels(i), 0, 0), s, 0}, {rows, s, 0},
+                                                Start::zero);
+                          scatter_rows(d_patches, i, i + 1, position, positions, rows, T(w(members(i))));
+                        });
 }
 
 /// Shapes and result: `fused_sum_backward`.
@@ -287,7 +292,7 @@ void sum_on_host_backward(Workspace<ExecutionSpace>& workspace, Source const& pa
       partial(i, part) = total;
     }
   };
-  for_each_task(exec, "dchag::ops::fused_sum_backward", workers, tiles.groups * tiles.parts.parts, task);
+  for_each_task_in_runs(exec, "dchag::ops::fused_sum_backward", workers, tiles.groups * tiles.parts.parts, task);
   add_weight_gradients(exec, partial, totals, members, d_w, d_beta);
   if constexpr (is_wanted<DSource>) image_gradient_on_host(workspace, embedding, w, members, d_y, d_patches, workers);
 }

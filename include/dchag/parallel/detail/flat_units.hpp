@@ -65,8 +65,9 @@ void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
     tensor.emplace_back(concat("replicated values of ", unit.name), unit.alike);
     sizes.push_back(unit.size);
   }
-  comm::require_same(mesh.replicas(), "DataParallel", replicas);
-  comm::require_same(mesh.tensor(), "DataParallel", tensor);
+  // what differs within one group must not leave the others waiting
+  comm::collectively(mesh.world(), [&] { comm::require_same(mesh.replicas(), "DataParallel", replicas); });
+  comm::collectively(mesh.world(), [&] { comm::require_same(mesh.tensor(), "DataParallel", tensor); });
   sizes = comm::all_reduce(mesh.tensor(), sizes, comm::Reduce::max);
   for (std::size_t i = 0; i < units.size(); ++i) {
     units[i].size = sizes[i];

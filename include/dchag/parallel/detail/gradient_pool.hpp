@@ -31,7 +31,7 @@ public:
   using Unit = FlatUnit<ExecutionSpace, T>;
   using Values = typename Unit::Values;
 
-  /// `size` of the largest unit with sharded gradients, `part` of the largest shard.
+  /// `size` of the largest unit with sharded gradients, `shard_size` of the largest shard.
   void reserve(ExecutionSpace const& exec, std::size_t size, std::size_t shard_size) {
     for (auto& slot : m_slots) {
       if (size > 0) slot.whole = allocate<T>(exec, "dchag::parallel::whole_gradients", Extents<1>{size});

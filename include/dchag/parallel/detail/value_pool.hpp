@@ -21,6 +21,7 @@ public:
 
   /// The whole values of `unit`; begins to gather those of `next`, if there is one, in the other buffer.
   Values acquire(ExecutionSpace const& exec, comm::Communicator const& shard, Unit const& unit, Unit const* next) {
+    if (unit.size == 0) return Values();
     std::size_t slot = find(unit);
     if (slot == m_slots.size()) start(exec, shard, unit, slot = other());
     m_slots[slot].pending.wait();
