@@ -17,7 +17,13 @@ endmacro()
 # No version in the call: Debian's version file rejects ranges and every request but its own.
 _dchag_find(Kokkos)
 if(Kokkos_VERSION AND Kokkos_VERSION VERSION_LESS 3.4)
-  message(FATAL_ERROR "dchag needs Kokkos 3.4 or newer, found ${Kokkos_VERSION} in ${Kokkos_DIR}")
+  set(_dchag_sentence "dchag needs Kokkos 3.4 or newer, found ${Kokkos_VERSION} in ${Kokkos_DIR}")
+  if(CMAKE_FIND_PACKAGE_NAME STREQUAL "dchag")
+    set(dchag_NOT_FOUND_MESSAGE "${_dchag_sentence}")
+    set(dchag_FOUND FALSE)
+    return()
+  endif()
+  message(FATAL_ERROR "${_dchag_sentence}")
 endif()
 
 # Debian's target names an include directory that its package does not ship.

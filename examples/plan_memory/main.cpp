@@ -102,6 +102,9 @@ int main(int argc, char** argv) try {
   app.add_option("--number-bytes", config.number_bytes, "4 or 8");
   app.add_option("--threads", config.threads, "Of a rank");
   CLI11_PARSE(app, argc, argv);
+  for (auto const* option : {"--groups", "--final"})
+    dchag::require<dchag::Error>(app.count(option) == 0 || aggregation.strategy == plan::Strategy::groups, option,
+                                 " says something of --strategy groups only");
   config.mesh = {mesh[0], mesh[1], mesh[2]};
   auto const memory = plan::memory(config);
   std::cout << "a rank of " << config.mesh.ranks() << ", tensor x shard x data " << mesh[0] << " x " << mesh[1] << " x "

@@ -18,8 +18,8 @@ namespace dchag {
 
 static_assert(std::endian::native == std::endian::little, "stored numbers are little-endian, as this machine must be");
 
-/// What the numbers of a stored tensor are. All that safetensors files know can be skipped; floating-point numbers of
-/// at least 16 bits can be read, float and double written.
+/// What the numbers of a stored tensor are. Those of whole bytes that PyTorch writes can be skipped; floating-point
+/// numbers of at least 16 bits can be read, float and double written.
 enum class DType { boolean, u8, i8, f8_e5m2, f8_e4m3, i16, u16, f16, bf16, i32, u32, f32, i64, u64, f64 };
 
 namespace detail {
