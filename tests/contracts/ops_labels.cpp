@@ -148,9 +148,9 @@ void call_all_ops(Space const& exec, std::optional<Recorder>& recorder) {
                                                          D,
                                                          T(1),
                                                          T(0),
-                                                         {x.data(), D, D, D, 0},
-                                                         {y.data(), D, D, D, 0},
-                                                         {square.data(), D, D, D, 0}});
+                                                         {x.data(), D, 0},
+                                                         {y.data(), D, 0},
+                                                         {square.data(), D, 0}});
   ops::layer_norm_forward(exec, x, vector, vector, T(1), y, mean, mean);
   ops::layer_norm_backward(exec, x, vector, mean, mean, y, vector, vector, x);
   ops::softmax_forward(exec, x, y);
