@@ -13,16 +13,24 @@ namespace {
 // What decides the batches, masks, rates and losses of the steps to come: all that is no matter of where and how the
 // same is computed, or how often it is told.
 std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options, Dataset const& data) {
-  std::set<std::string> const free{"data",     "model",  "materialized",     "mesh",       "recompute",
-                                   "sharding", "resume", "checkpoint-every", "evaluations"};
+  std::set<std::string> const free{"--data",        "--bands",    "--test-count", // what is read decides
+                                   "--model",       "--mesh",     "--materialized",
+                                   "--recompute",   "--sharding", "--checkpoint-every",
+                                   "--evaluations", "--resume"};
   char checksum[32]; // to the digits that every compiler's rounding leaves
   std::snprintf(checksum, sizeof checksum, "%.7g", data.checksum());
-  std::vector<dchag::comm::Setting> all{{"model", model}, {"data", dchag::concat("of checksum ", checksum)}};
-  for (auto& setting : settings(options)) {
-    setting.name.erase(0, 2);
+  std::vector<dchag::comm::Setting> all{{"--model", model},
+                                        {"bands of the data", data.channels()},
+                                        {"cubes to train on", data.size(Split::train)},
+                                        {"cubes held out", data.size(Split::test)},
+                                        {"checksum of the data", std::string(checksum)}};
+  for (auto& setting : settings(options))
     if (free.count(setting.name) == 0) all.push_back(std::move(setting));
-  }
   return all;
+}
+
+std::string key_of(dchag::comm::Setting const& setting) {
+  return setting.name.substr(setting.name.rfind("--", 0) == 0 ? 2 : 0);
 }
 
 } // namespace
@@ -30,7 +38,7 @@ std::vector<dchag::comm::Setting> deciding(std::string const& model, Options con
 dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,
                             Dataset const& data) {
   dchag::Texts texts;
-  for (auto const& setting : deciding(model, options, data)) texts[setting.name] = setting.value;
+  for (auto const& setting : deciding(model, options, data)) texts[key_of(setting)] = setting.value;
   for (dchag::comm::Setting const& setting :
        {dchag::comm::Setting{"step", state.step}, dchag::comm::Setting{"loss_sum", state.loss_sum},
         dchag::comm::Setting{"summed", state.summed}})
@@ -41,8 +49,8 @@ dchag::Metadata to_metadata(ProgressState const& state, std::string const& model
 ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options,
                             Dataset const& data) {
   for (auto const& setting : deciding(model, options, data)) {
-    auto const stored = metadata.get<std::string>(setting.name);
-    dchag::require<dchag::Error>(stored == setting.value, "--resume: the checkpoint was written with --", setting.name,
+    auto const stored = metadata.get<std::string>(key_of(setting));
+    dchag::require<dchag::Error>(stored == setting.value, "--resume: the checkpoint was written with ", setting.name,
                                  ' ', stored, ", expected ", setting.value);
   }
   return {metadata.get<std::size_t>("step"), metadata.get<double>("loss_sum"), metadata.get<std::size_t>("summed")};

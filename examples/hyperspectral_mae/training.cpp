@@ -152,7 +152,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     if (state.step == 0)
       std::filesystem::remove(path); // of an earlier run
     else
-      kept = cut_curve(path, state.step / between * between);
+      kept = cut_curve(path, state.step == options.steps ? state.step : state.step / between * between);
     file.emplace(
         path, std::vector<std::string>{"step", "train_loss", "test_loss", "learning_rate", "gradient_norm", "seconds"});
     return kept;

@@ -321,8 +321,17 @@ TEST_CASE("CheckpointFolder: a run that goes back loses neither what it saves no
     CHECK(load_step(folder.path_of(900)) == "900");
     CHECK(is_there(1500, ".superseded"));
 
+    // one damaged below what is saved next is not counted as kept
+    comm::all_reduce(world, 0, comm::Reduce::sum);
+    if (world.rank() == 0) write_bytes(file_of(1000), "half");
+    comm::all_reduce(world, 0, comm::Reduce::sum);
+    CHECK(folder.newest_complete().path == folder.path_of(900));
+    folder.save(1100, {model, {{"step", "1100"}}});
+    CHECK(is_there(900, ""));
+    CHECK(is_there(1000, ".superseded"));
+
     for (int step : {3500, 4000}) folder.save(step, {model, {{"step", step}}});
-    for (int step : {1500, 2500, 3000}) CHECK_FALSE(is_there(step, ".superseded")); // older than all that is kept
+    for (int step : {1000, 1500, 2500, 3000}) CHECK_FALSE(is_there(step, ".superseded")); // older than all that is kept
     comm::all_reduce(world, 0, comm::Reduce::sum);
     CHECK(std::distance(std::filesystem::directory_iterator(path), {}) == 2 * (shards ? world.size() + 1 : 1));
   }

@@ -56,7 +56,7 @@ public:
   std::vector<double> const& mean() const { return m_mean; }               // (C)
   std::vector<double> const& deviation() const { return m_deviation; }     // (C), 0 for constant bands
   std::size_t constant_bands() const;
-  /// Of means, deviations and the number of cubes in each part: tells other data, not every change.
+  /// Of means and deviations: tells other data, not every change.
   double checksum() const;
 
   /// Steps: for each sample a cube, a place and, with `augment`, one of the eight flips and turns (of an oblong crop

@@ -30,7 +30,7 @@ Options small_options(std::filesystem::path out) {
   options.scene_bands = 12;
   options.test_count = 2;
   options.batch = 4;
-  options.steps = 6;
+  options.steps = 7; // the last evaluation is not at a multiple of the others
   options.warmup = 1;
   options.evaluations = 2;
   options.out = std::move(out);
@@ -89,7 +89,7 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   halfway.checkpoint_every = 3;
   run(halfway, data, world, shared);
   MPI_Barrier(world.native());
-  if (world.rank() == 0) CHECK(std::filesystem::remove(halfway.out / "checkpoints_c0@4" / "step_00000006.safetensors"));
+  if (world.rank() == 0) CHECK(std::filesystem::remove(halfway.out / "checkpoints_c0@4" / "step_00000007.safetensors"));
   MPI_Barrier(world.native());
   halfway.resume = true;
   auto const second_half = run(halfway, data, world, shared);

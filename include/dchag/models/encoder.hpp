@@ -97,12 +97,13 @@ public:
     for (auto& state : context.states)
       reserve(exec, state, "dchag::models::encoder_state", Extents<2>{own.size(), x.extent(2)});
     for (auto& block : context.blocks) block.dropout = context.dropout;
+    context.remembered = m_blocks.size(); // none yet
     m_embedding.forward(exec, part(rows(x), own), part(positions, own), context.states[0]);
     for (std::size_t i = 0; i < m_blocks.size(); ++i) {
       auto const use = m_units[i].in_forward();
       forward(workspace, context, i, batch, context.states[i + 1]);
     }
-    context.remembered = m_blocks.size() - 1;
+    if (!m_blocks.empty()) context.remembered = m_blocks.size() - 1;
     m_norm.forward(workspace, context.norm, context.states.back(), part(rows(y), own));
     gather(exec, rows(y));
   }
@@ -118,6 +119,7 @@ public:
       auto const use = m_units[i].in_backward();
       if (m_recompute && context.remembered != i) {
         auto frame = workspace.frame();
+        context.remembered = m_blocks.size(); // none, should this be interrupted
         forward(workspace, context, i, batch, frame.template take<T, 2>(extents_of(context.states[i])));
         context.remembered = i;
       }

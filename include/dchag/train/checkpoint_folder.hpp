@@ -5,14 +5,15 @@
 #include <dchag/train/checkpoint.hpp>
 
 #include <functional>
+#include <set>
 
 namespace dchag {
 
 /// The checkpoints of a run in a folder of their own: `step_00000042.safetensors`, of which the newest are kept.
 ///
 /// A run that goes back, because the newest is damaged or because it starts anew in the folder of another, makes the
-/// checkpoints of later steps history: once a new one is whole they are renamed, with `.superseded` at the end, and are
-/// no checkpoints any more.
+/// checkpoints of later steps history: once a new one is whole they, and those that `newest_complete` found damaged,
+/// are renamed, with `.superseded` at the end, and are no checkpoints any more.
 ///
 ///     CheckpointFolder const folder(world, "run");
 ///     if (auto const found = folder.newest_complete().path) load_checkpoint(world, *found, {model, optimizer});
@@ -34,7 +35,8 @@ public:
   CheckpointFolder(comm::Communicator const& world, std::filesystem::path folder, std::size_t keep = 2,
                    CheckpointLayout layout = CheckpointLayout::one_file)
       : m_world(world), m_folder(std::move(folder)), m_keep(keep), m_layout(layout) {
-    comm::require_same(world, "CheckpointFolder", {{"folder", m_folder.string()}, {"keep", keep}});
+    comm::require_same(world, "CheckpointFolder",
+                       {{"folder", m_folder.string()}, {"keep", keep}, {"layout", static_cast<int>(layout)}});
     comm::collectively(world, [&] {
       require<Error>(keep >= 2, "CheckpointFolder: keeps ", keep, " checkpoints, expected at least 2");
       if (m_world.rank() != 0) return;
@@ -53,10 +55,10 @@ public:
     return m_folder / ("step_" + std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits + ".safetensors");
   }
 
-  /// Writes the checkpoint of a step, sets those of later steps aside, and removes all but the newest up to this one.
-  /// One of the same step is replaced; of several files, it is set aside before.
-  /// Collective and Throws: as `save_checkpoint`; those of other steps are untouched if it throws. Error if the step is
-  /// negative.
+  /// Writes the checkpoint of a step, sets those of later steps and those known to be damaged aside, and removes all
+  /// but the newest up to this one. One of the same step is replaced; of several files, it is set aside before.
+  /// Collective and Throws: as `save_checkpoint`; those of other steps are untouched if that throws. Error if the step
+  /// is negative or a file cannot be renamed.
   void save(std::int64_t step, Checkpoint const& checkpoint) const {
     comm::collectively(m_world, [&] {
       require<Error>(step >= 0, "CheckpointFolder::save: step is ", step, ", expected at least 0");
@@ -66,8 +68,9 @@ public:
     save_checkpoint(m_world, path_of(step), checkpoint, m_layout);
     comm::collectively(m_world, [&] {
       if (m_world.rank() != 0) return;
-      set_aside([&](std::int64_t other) { return other > step; });
-      remove_older(step);
+      set_aside([&](std::int64_t other) { return other > step || (other < step && m_damaged.count(other) > 0); });
+      m_damaged.clear();
+      remove_older();
     });
   }
 
@@ -89,6 +92,7 @@ public:
         // only what all ranks threw leaves them in step
         if (dynamic_cast<comm::ThrownTogether const*>(&error) == nullptr) throw;
         newest.skipped.emplace_back(error.what());
+        m_damaged.insert(step);
       }
     }
     return newest;
@@ -135,10 +139,9 @@ private:
     }
   }
 
-  // Counts those up to this step, which was just written; what goes with older ones, set aside or unfinished, goes too.
-  void remove_older(std::int64_t newest) const {
-    auto kept = steps();
-    std::erase_if(kept, [&](std::int64_t step) { return step > newest; });
+  // What goes with older ones, set aside or unfinished, goes too.
+  void remove_older() const {
+    auto const kept = steps();
     if (kept.size() <= m_keep) return;
     for (auto i = m_keep; i < kept.size(); ++i) detail::remove_quietly(detail::index_of(path_of(kept[i])));
     std::vector<std::filesystem::path> old;
@@ -151,6 +154,7 @@ private:
   std::filesystem::path m_folder;
   std::size_t m_keep;
   CheckpointLayout m_layout;
+  mutable std::set<std::int64_t> m_damaged; // steps that were skipped since the last save
 };
 
 } // namespace dchag

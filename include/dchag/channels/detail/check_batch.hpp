@@ -13,13 +13,13 @@ inline std::string list_text(std::span<std::size_t const> list) {
   return text.empty() ? "all" : text;
 }
 
-/// Of the numbers of a View.
+/// Of the positions of B samples that are wanted, `count` of each; an empty list stands for all of them.
 template <class Positions>
-std::uint64_t hash_of(Positions const& positions) {
+std::uint64_t hash_of(Positions const& positions, std::size_t samples, std::size_t count) {
   auto const host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), positions);
   Hash hash;
-  for (std::size_t b = 0; b < host.extent(0); ++b)
-    for (std::size_t i = 0; i < host.extent(1); ++i) hash.add(host(b, i));
+  for (std::size_t b = 0; b < samples; ++b)
+    for (std::size_t i = 0; i < count; ++i) hash.add(host.size() == 0 ? std::uint64_t{i} : std::uint64_t{host(b, i)});
   return hash.value();
 }
 
@@ -28,13 +28,17 @@ std::uint64_t hash_of(Positions const& positions) {
 template <class Pixels, class F>
 void check_batch(comm::Communicator const& communicator, char const* where, Image<Pixels> const& image,
                  F const& positions_of) {
-  std::size_t const positions = comm::collectively(communicator, positions_of);
+  std::size_t const samples = image.pixels.extent(0);
+  auto const [positions, hash] = comm::collectively(communicator, [&] {
+    std::size_t const count = positions_of();
+    return std::pair(count, hash_of(image.positions, samples, count));
+  });
   comm::require_same(communicator, where,
-                     {{"samples B", image.pixels.extent(0)},
+                     {{"samples B", samples},
                       {"height H", image.pixels.extent(2)},
                       {"width W", image.pixels.extent(3)},
                       {"positions", positions},
-                      {"the hash of the positions", hash_of(image.positions)},
+                      {"the hash of the positions", hash},
                       {"the list of channels", list_text(image.channels)}});
 }
 

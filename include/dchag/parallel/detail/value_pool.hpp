@@ -26,7 +26,8 @@ public:
     if (slot == m_slots.size()) start(exec, shard, unit, slot = other());
     m_slots[slot].pending.wait();
     m_last = slot;
-    if (next != nullptr && find(*next) == m_slots.size() && m_slots.size() > 1) start(exec, shard, *next, other());
+    if (next != nullptr && next->size > 0 && find(*next) == m_slots.size() && m_slots.size() > 1)
+      start(exec, shard, *next, other());
     return part(m_slots[slot].buffer, Range{0, unit.size});
   }
 
