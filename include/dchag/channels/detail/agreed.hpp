@@ -12,11 +12,13 @@ namespace dchag::detail {
 template <class Config>
 comm::Communicator const& same_config(comm::Communicator const& communicator, char const* where, Config const& config,
                                       std::vector<comm::Setting> settings = {}) {
-  for (comm::Setting const& setting :
-       {comm::Setting("channels", config.channels), comm::Setting("patch", config.patch),
-        comm::Setting("width", config.width), comm::Setting("heads", config.heads),
-        comm::Setting("projection_bias", config.projection_bias), comm::Setting("seed", config.seed)})
-    settings.push_back(setting);
+  std::vector<comm::Setting> const common{{"channels", config.channels},
+                                          {"patch", config.patch},
+                                          {"width", config.width},
+                                          {"heads", config.heads},
+                                          {"projection_bias", config.projection_bias},
+                                          {"seed", config.seed}};
+  settings.insert(settings.end(), common.begin(), common.end());
   comm::require_same(communicator, where, settings);
   return communicator;
 }
