@@ -143,13 +143,6 @@ bool parse(int argc, char** argv, bool print, Options& options) {
   return true;
 }
 
-namespace {
-char const* text_of(dchag::parallel::Sharding sharding) {
-  using dchag::parallel::Sharding;
-  return sharding == Sharding::full ? "full" : sharding == Sharding::optimizer ? "optimizer" : "none";
-}
-} // namespace
-
 std::vector<dchag::comm::Setting> settings(Options const& options) {
   auto const& model = options.model;
   std::string models, data;
@@ -172,7 +165,7 @@ std::vector<dchag::comm::Setting> settings(Options const& options) {
           {"--loss-everywhere", model.loss_everywhere},
           {"--dropout", model.dropout},
           {"--recompute", model.recompute},
-          {"--sharding", text_of(model.sharding)},
+          {"--sharding", static_cast<int>(model.sharding)},
           {"--checkpoint-every", options.checkpoint_every},
           {"--resume", options.resume},
           {"--precision", model.precision == Precision::single ? "float" : "double"},

@@ -10,8 +10,8 @@
 namespace hyperspectral {
 namespace {
 
-// What decides the batches, masks, rates and losses of the steps to come: all that is no matter of where and how the
-// same is computed, or how often it is told.
+// What decides the batches, masks, rates and losses of the steps to come: the data, and all options but those of where
+// and how the same is computed, and how often it is told.
 std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options, Dataset const& data) {
   std::set<std::string> const free{"--data",        "--bands",    "--test-count", // what is read decides
                                    "--model",       "--mesh",     "--materialized",
@@ -30,7 +30,7 @@ std::vector<dchag::comm::Setting> deciding(std::string const& model, Options con
 }
 
 std::string key_of(dchag::comm::Setting const& setting) {
-  return setting.name.substr(setting.name.rfind("--", 0) == 0 ? 2 : 0);
+  return setting.name.substr(setting.name.starts_with("--") ? 2 : 0);
 }
 
 } // namespace

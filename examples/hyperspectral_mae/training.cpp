@@ -141,8 +141,9 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
             Options const& options, dchag::comm::Communicator const& communicator) {
   bool const speaks = communicator.rank() == 0;
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
-  auto const folder = [&] { return dchag::CheckpointFolder(communicator, options.out / ("checkpoints_" + name)); };
-  auto state = options.resume ? resume(model, name, folder(), data, options, communicator) : ProgressState();
+  // one for all saves: it knows which checkpoints were found damaged
+  dchag::CheckpointFolder const folder(communicator, options.out / ("checkpoints_" + name));
+  auto state = options.resume ? resume(model, name, folder, data, options, communicator) : ProgressState();
   std::optional<CurveWriter> file;
   auto rows = dchag::comm::collectively(communicator, [&] {
     std::string kept;
@@ -200,7 +201,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     state.step = step + 1;
     bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
     if (due || curve.stopped || state.step == options.steps)
-      folder().save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
+      folder.save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
   }
   curve.seconds = progress.seconds();
   curve.step_seconds = dchag::comm::all_reduce(communicator, step_seconds.empty() ? 0 : median(std::move(step_seconds)),

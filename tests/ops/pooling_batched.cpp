@@ -6,6 +6,7 @@
 #include <reference/pooling.hpp>
 #include <support/allocations.hpp>
 #include <support/arrays.hpp>
+#include <support/sentence.hpp>
 #include <support/spaces.hpp>
 
 namespace ops_pooling_batched {
@@ -461,20 +462,11 @@ TEST_CASE_TEMPLATE("batched pooling: wrong shapes are errors", Case, DCHAG_TEST_
 
   // gradients that fit each other, but not the weights
   auto const refused = [&](auto const& d_weights, auto const& d_patches) {
-    auto const pass = [&](auto const& backward) {
-      std::string text;
-      try {
-        backward();
-      } catch (ShapeError const& error) {
-        text = error.what();
-      }
-      return text;
-    };
-    auto const batched = pass([&] {
+    auto const batched = sentence_of<ShapeError>([&] {
       ops::detail::batched_pooling_backward(problem.workspace, {}, patches, problem.weights, problem.pooled,
                                             problem.d_o, problem.delta, d_weights, d_patches);
     });
-    auto const fused = pass([&] {
+    auto const fused = sentence_of<ShapeError>([&] {
       ops::fused_pooling_backward(problem.workspace, {}, patches, problem.weights, problem.pooled, problem.d_o,
                                   problem.delta, d_weights, d_patches);
     });

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fstream>
 #include <sstream>
+#include <support/sentence.hpp>
 
 namespace {
 
@@ -112,12 +113,7 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   auto const refused = [&](auto const& change) { // another training
     auto other = parts;
     change(other);
-    try {
-      run(other, data, world, shared);
-    } catch (dchag::Error const& error) {
-      return std::string(error.what());
-    }
-    return std::string("nothing");
+    return dchag::test::sentence_of([&] { run(other, data, world, shared); });
   };
   std::string const start = "--resume: the checkpoint was written with --";
   CHECK(refused([](Options& other) { other.learning_rate *= 2; }).rfind(start + "rate 0.002, expected 0.004", 0) == 0);
@@ -127,7 +123,7 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
           other.evaluations = 3;
           other.model.recompute = true;
           other.model.materialized = true;
-        }) == "nothing");
+        }).empty());
   Dataset const others({.scene = {.lines = 8, .samples = 8, .bands = 12, .seed = 1}, .test_scenes = 2});
   CHECK_THROWS_AS(run(parts, others, world, shared), dchag::Error);
   MPI_Barrier(world.native());

@@ -30,9 +30,8 @@ public:
   class Frame {
   public:
     explicit Frame(Workspace& workspace)
-        : m_workspace(workspace), m_block(workspace.m_block), m_used(workspace.m_used), m_held(workspace.m_held) {
-      m_depth = ++workspace.m_frames;
-    }
+        : m_workspace(workspace), m_block(workspace.m_block), m_used(workspace.m_used), m_held(workspace.m_held),
+          m_depth(++workspace.m_frames) {}
     Frame(Frame const&) = delete;
     Frame& operator=(Frame const&) = delete;
     ~Frame() {

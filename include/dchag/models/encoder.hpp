@@ -63,10 +63,9 @@ public:
   using execution_space = ExecutionSpace;
 
   struct Context {
-    std::vector<Matrix> states; // what enters each block, and the norm: (rows at hand, D)
-    mutable std::vector<typename Block::Context>
-        blocks;                         // with `recompute` one for all, filled again by backward passes
-    mutable std::size_t remembered = 0; // the block that this one is of
+    std::vector<Matrix> states;                          // what enters each block, and the norm: (rows at hand, D)
+    mutable std::vector<typename Block::Context> blocks; // with `recompute` one for all, which backward fills again
+    mutable std::size_t remembered = 0;                  // the block that was last run forward, whole
     typename layers::LayerNorm<ExecutionSpace, T>::Context norm;
     layers::DropoutDraw dropout = {}; ///< set before forward; nothing is dropped by default
   };
@@ -97,13 +96,11 @@ public:
     for (auto& state : context.states)
       reserve(exec, state, "dchag::models::encoder_state", Extents<2>{own.size(), x.extent(2)});
     for (auto& block : context.blocks) block.dropout = context.dropout;
-    context.remembered = m_blocks.size(); // none yet
     m_embedding.forward(exec, part(rows(x), own), part(positions, own), context.states[0]);
     for (std::size_t i = 0; i < m_blocks.size(); ++i) {
       auto const use = m_units[i].in_forward();
       forward(workspace, context, i, batch, context.states[i + 1]);
     }
-    if (!m_blocks.empty()) context.remembered = m_blocks.size() - 1;
     m_norm.forward(workspace, context.norm, context.states.back(), part(rows(y), own));
     gather(exec, rows(y));
   }
@@ -119,9 +116,7 @@ public:
       auto const use = m_units[i].in_backward();
       if (m_recompute && context.remembered != i) {
         auto frame = workspace.frame();
-        context.remembered = m_blocks.size(); // none, should this be interrupted
         forward(workspace, context, i, batch, frame.template take<T, 2>(extents_of(context.states[i])));
-        context.remembered = i;
       }
       backward(workspace, context, i, batch, d_own);
     }
@@ -167,10 +162,12 @@ private:
   void forward(Workspace<ExecutionSpace>& workspace, Context const& context, std::size_t i, Extents<2> const& batch,
                Matrix const& y) const {
     auto const& x = context.states[i];
+    context.remembered = m_blocks.size(); // none, should this be interrupted
     if constexpr (std::same_as<Form, Replicated>)
       m_blocks[i].forward(workspace, block_context(context, i), cube(x, batch), cube(y, batch));
     else
       m_blocks[i].forward(workspace, block_context(context, i), batch, x, y);
+    context.remembered = i;
   }
   // d_x is d_y
   void backward(Workspace<ExecutionSpace>& workspace, Context const& context, std::size_t i, Extents<2> const& batch,

@@ -23,14 +23,13 @@ void for_each_task_in_runs(ExecutionSpace const& exec, char const* label, std::s
 }
 
 /// Into how many parts of how many features the width D is cut, so that each worker has two tasks. No part has fewer
-/// than 96: each gathers the patches again.
+/// than 96: each gathers the patches again. D is at least 1; of no channels there is no task.
 struct FeatureParts {
   std::size_t parts, features;
 
   FeatureParts(std::size_t D, std::size_t tasks, std::size_t workers) {
     std::size_t const wanted = workers == 1 ? 1 : ceil_div(2 * workers, std::max<std::size_t>(1, tasks));
-    features = std::max<std::size_t>(
-        1, ceil_div(D, std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(1, ceil_div(D, 96)))));
+    features = ceil_div(D, std::clamp<std::size_t>(wanted, 1, ceil_div(D, 96)));
     parts = ceil_div(D, features);
   }
 };

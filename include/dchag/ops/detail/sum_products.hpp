@@ -147,8 +147,7 @@ void distribute_products(ExecutionSpace const& exec, Tensor<ExecutionSpace, T, 2
       });
 }
 
-/// Shapes and result: `fused_sum_forward`. `numbers`: what the scratch of a chunk is cut to, of
-/// one channel at least.
+/// Shapes and result: `fused_sum_forward`. `numbers`: what the scratch of a chunk is cut to, of one channel at least.
 template <class ExecutionSpace, class T, class Source, class W, class Index>
 void sum_by_products_forward(Workspace<ExecutionSpace>& workspace, Source const& patches,
                              PatchEmbedding<ExecutionSpace, T> const& embedding, W const& w, W const& beta,
