@@ -107,14 +107,14 @@ private:
   template <class Pixels>
   void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
     if (!context.plan.update(exec, image.channels, m_config.channels, own_channels())) return;
-    std::vector<std::size_t> slots;
+    std::vector<std::size_t> present_slots;
     std::size_t owner = 0;
     std::size_t next = 0; // slot of the owner
     for (auto channel : context.plan.present()) {
       for (; channel >= even_part(m_config.channels, ranks(), owner).end; next = 0) ++owner;
-      slots.push_back(owner * slots_per_rank() + next++);
+      present_slots.push_back(owner * slots_per_rank() + next++);
     }
-    context.gathered.plan(exec, ranks() * slots_per_rank(), slots, own_slots());
+    context.gathered.plan(exec, ranks() * slots_per_rank(), present_slots, own_slots());
     m_tree.plan(exec, context.tree, context.plan.present());
   }
 

@@ -213,52 +213,52 @@ public:
 
 private:
   // Each level's inputs are the outputs of the one below.
-  template <std::size_t... I>
+  template <std::size_t... Depths>
   static typename Levels::stages make_levels(ExecutionSpace const& exec, std::string const& name, std::size_t inputs,
                                              AggregationConfig const& config, Placement placement, std::uint64_t seed,
-                                             std::index_sequence<I...>) {
+                                             std::index_sequence<Depths...>) {
     auto const make = [&]<std::size_t i>(std::integral_constant<std::size_t, i>) {
       std::tuple_element_t<i, typename Levels::stages> level(exec, name + ".level" + std::to_string(i), inputs, config,
                                                              placement, seed);
       inputs = level.groups();
       return level;
     };
-    return typename Levels::stages{make(std::integral_constant<std::size_t, I>())...}; // braces: in this order
+    return typename Levels::stages{make(std::integral_constant<std::size_t, Depths>())...}; // braces: in this order
   }
 
-  template <std::size_t I>
+  template <std::size_t Depth>
   void plan_level(ExecutionSpace const& exec, Context& context, std::vector<std::size_t> const& present) const {
-    auto const outputs = std::get<I>(m_levels).plan(exec, std::get<I>(context.levels), present);
-    if constexpr (I + 1 < depth) plan_level<I + 1>(exec, context, outputs);
+    auto const outputs = std::get<Depth>(m_levels).plan(exec, std::get<Depth>(context.levels), present);
+    if constexpr (Depth + 1 < depth) plan_level<Depth + 1>(exec, context, outputs);
   }
 
-  template <std::size_t I, class Tokens>
+  template <std::size_t Depth, class Tokens>
   void forward_level(Workspace<ExecutionSpace>& workspace, Context& context, Tokens const& tokens,
                      Tensor<ExecutionSpace, T, 2> const& y) const {
-    auto& level = std::get<I>(context.levels);
-    if constexpr (I + 1 == depth) {
-      std::get<I>(m_levels).forward(workspace, level, tokens, reshape<3>(y, {1, y.extent(0), y.extent(1)}));
+    auto& level = std::get<Depth>(context.levels);
+    if constexpr (Depth + 1 == depth) {
+      std::get<Depth>(m_levels).forward(workspace, level, tokens, reshape<3>(y, {1, y.extent(0), y.extent(1)}));
     } else {
       reserve(workspace.exec(), level.output, "dchag::channels::level_output",
               Extents<3>{level.groups.size(), y.extent(0), y.extent(1)});
-      std::get<I>(m_levels).forward(workspace, level, tokens, level.output);
-      forward_level<I + 1>(workspace, context, level.output, y);
+      std::get<Depth>(m_levels).forward(workspace, level, tokens, level.output);
+      forward_level<Depth + 1>(workspace, context, level.output, y);
     }
   }
 
-  // The inputs of level I are the outputs of level I - 1; those of level 0 are the tokens.
-  template <std::size_t I, class Tokens, class DTokens>
+  // The inputs of level Depth are the outputs of level Depth - 1; those of level 0 are the tokens.
+  template <std::size_t Depth, class Tokens, class DTokens>
   void backward_level(Workspace<ExecutionSpace>& workspace, Context const& context, Tokens const& tokens,
                       Tensor<ExecutionSpace, T, 3> const& d_output, DTokens const& d_tokens) const {
-    auto const& level = std::get<I>(context.levels);
-    if constexpr (I == 0) {
+    auto const& level = std::get<Depth>(context.levels);
+    if constexpr (Depth == 0) {
       std::get<0>(m_levels).backward(workspace, level, tokens, d_output, d_tokens);
     } else {
-      auto const& inputs = std::get<I - 1>(context.levels).output;
+      auto const& inputs = std::get<Depth - 1>(context.levels).output;
       auto frame = workspace.frame();
       auto const d_inputs = frame.template take<T, 3>(extents_of(inputs));
-      std::get<I>(m_levels).backward(workspace, level, inputs, d_output, d_inputs);
-      backward_level<I - 1>(workspace, context, tokens, d_inputs, d_tokens);
+      std::get<Depth>(m_levels).backward(workspace, level, inputs, d_output, d_inputs);
+      backward_level<Depth - 1>(workspace, context, tokens, d_inputs, d_tokens);
     }
   }
 

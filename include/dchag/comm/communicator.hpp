@@ -51,7 +51,8 @@ public:
 
   Communicator(Communicator&& other) noexcept { swap(other); }
   Communicator& operator=(Communicator&& other) noexcept {
-    Communicator(std::move(other)).swap(*this);
+    Communicator taken(std::move(other));
+    taken.swap(*this);
     return *this;
   }
   ~Communicator() {

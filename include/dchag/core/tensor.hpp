@@ -19,14 +19,15 @@ struct DataType<T, 0> {
   using type = T;
 };
 
-template <class View, std::size_t Rank, std::size_t... I>
+template <class View, std::size_t Rank, std::size_t... Axes>
 View make_view(typename View::pointer_type data, std::array<std::size_t, Rank> const& extents,
-               std::index_sequence<I...>) {
-  return View(data, extents[I]...);
+               std::index_sequence<Axes...>) {
+  return View(data, extents[Axes]...);
 }
-template <class View, class Allocation, std::size_t Rank, std::size_t... I>
-View make_view(Allocation const& allocation, std::array<std::size_t, Rank> const& extents, std::index_sequence<I...>) {
-  return View(allocation, extents[I]...);
+template <class View, class Allocation, std::size_t Rank, std::size_t... Axes>
+View make_view(Allocation const& allocation, std::array<std::size_t, Rank> const& extents,
+               std::index_sequence<Axes...>) {
+  return View(allocation, extents[Axes]...);
 }
 } // namespace detail
 

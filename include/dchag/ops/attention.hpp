@@ -29,7 +29,7 @@ KOKKOS_INLINE_FUNCTION void team_gemm(Team<ExecutionSpace> const& team, Op op_a,
         sum += (op_a == Op::none ? a[row * lda + i] : a[i * lda + row]) *
                (op_b == Op::none ? b[i * ldb + column] : b[column * ldb + i]);
       T& out = c[row * ldc + column];
-      out = alpha * sum + (beta == T(0) ? T(0) : beta * out);
+      out = alpha * sum + (math::equal(beta, T(0)) ? T(0) : beta * out);
     });
     team.barrier();
   }

@@ -52,7 +52,7 @@ double patch_mse(ExecutionSpace const& exec, Source const& target, Prediction co
   double const squares = sum_over_teams(
       exec, "dchag::ops::patch_mse", N, KOKKOS_LAMBDA(Worker const& team, std::size_t n) {
         T const scaled = factor * weight(n);
-        if (weight(n) == T(0)) { // the prediction may be anything there
+        if (math::equal(weight(n), T(0))) { // the prediction may be anything there
           detail::clear_row(team, d_prediction, n, C * s);
           return 0.0;
         }

@@ -54,7 +54,7 @@ concept HasUnits = HasParameters<M> && requires(M& model) {
 /// anew. When this object ends, the model is as it was before, except that one that was deferred holds the values it
 /// was given, and that with `full` it holds none.
 template <HasUnits Model>
-class DataParallel : public UnitObserver {
+class DataParallel final : public UnitObserver {
 public:
   using value_type = typename Model::value_type;
   using execution_space = typename Model::execution_space;

@@ -8,9 +8,7 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -70,13 +68,14 @@ inline bool is_readable(DType dtype) {
 
 /// The number of IEEE binary16 bits: 1 sign, 5 exponent, 10 fraction.
 inline float half_to_float(std::uint16_t bits) {
-  float const sign = (bits & 0x8000u) != 0 ? -1.0f : 1.0f;
-  int const exponent = (bits >> 10) & 0x1f;
-  auto const fraction = static_cast<float>(bits & 0x3ffu);
-  if (exponent == 0x1f)
-    return fraction == 0 ? sign * std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
-  if (exponent == 0) return sign * std::ldexp(fraction, -24);
-  return sign * std::ldexp(1024.0f + fraction, exponent - 25);
+  std::uint32_t const sign = (bits & 0x8000u) << 16;
+  std::uint32_t const exponent = (bits >> 10) & 0x1fu;
+  std::uint32_t const fraction = bits & 0x3ffu;
+  if (exponent == 0x1f) // infinity, or a NaN that is quiet
+    return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13 | (fraction == 0 ? 0 : 0x00400000u));
+  if (exponent == 0)
+    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(static_cast<float>(fraction) * 0x1p-24f));
+  return std::bit_cast<float>(sign | (exponent + 127 - 15) << 23 | fraction << 13);
 }
 
 /// `count` stored numbers, at any address, as T.

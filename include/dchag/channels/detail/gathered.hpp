@@ -16,8 +16,8 @@ public:
   using Index = Tensor<ExecutionSpace, std::size_t, 1>;
 
   /// `present` are the slots with a token, ascending; `own` are the slots of this rank.
-  void plan(ExecutionSpace const& exec, std::size_t slots, std::vector<std::size_t> present, Range own) {
-    m_slots = slots;
+  void plan(ExecutionSpace const& exec, std::size_t slot_count, std::vector<std::size_t> present, Range own) {
+    m_slots = slot_count;
     m_present = std::move(present);
     auto const below = [&](std::size_t slot) {
       return static_cast<std::size_t>(std::ranges::lower_bound(m_present, slot) - m_present.begin());

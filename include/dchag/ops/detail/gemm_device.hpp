@@ -40,7 +40,7 @@ void gemm_kernel(ExecutionSpace const& exec, Product<T, In, Out> const& product)
           for (std::size_t k = 0; k < product.k; ++k)
             sum += static_cast<T>(element(product.a, product.op_a, matrix, row, k)) *
                    static_cast<T>(element(product.b, product.op_b, matrix, k, column));
-          T const before = product.beta == T(0) ? T(0) : product.beta * static_cast<T>(c[column]);
+          T const before = math::equal(product.beta, T(0)) ? T(0) : product.beta * static_cast<T>(c[column]);
           c[column] = static_cast<Out>(product.alpha * sum + before);
         });
       });

@@ -5,6 +5,7 @@
 /// \file
 /// The only home of host products: Eigen, or at configure time oneDNN or a CBLAS.
 
+#include <dchag/core/number.hpp>
 #include <dchag/ops/detail/product.hpp>
 
 // g++ 12 takes the undefined lanes of its own AVX-512 intrinsics for a mistake.
@@ -40,9 +41,9 @@ void eigen_gemm(Op op_a, Op op_b, std::size_t m, std::size_t n, std::size_t k, T
   In const b_stored(b, index(op_b == Op::none ? k : n), index(op_b == Op::none ? n : k),
                     Eigen::OuterStride<>(index(ldb)));
   Out out(c, index(m), index(n), Eigen::OuterStride<>(index(ldc)));
-  if (beta == T(0))
+  if (math::equal(beta, T(0)))
     out.setZero();
-  else if (beta != T(1))
+  else if (!math::equal(beta, T(1)))
     out *= beta;
   if (op_a == Op::none && op_b == Op::none)
     out.noalias() += alpha * a_stored * b_stored;

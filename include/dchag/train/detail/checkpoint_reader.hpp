@@ -81,7 +81,7 @@ private:
       for (; next < m_runs.size(); ++next) {
         auto const& run = m_runs[next];
         std::size_t const reach = std::max(end, run.byte + run.bytes());
-        if (run.file != m_runs[i].file || reach - begin > most || (next > i && run.byte > end + near)) break;
+        if (run.file != m_runs[i].file || reach - begin > most || (next > i && run.byte > end + gap)) break;
         end = reach;
       }
       m_bytes.resize(end - begin);
@@ -97,7 +97,7 @@ private:
   }
 
   static constexpr std::size_t most = std::size_t{4} << 20; // bytes read at once
-  static constexpr std::size_t near = std::size_t{1} << 14; // bytes between two runs that are read in vain
+  static constexpr std::size_t gap = std::size_t{1} << 14;  // bytes between two runs that are read in vain
 
   StoredFiles const& m_stored;
   std::vector<std::optional<File>> m_open;
