@@ -153,8 +153,9 @@ TEST_CASE("some parameters may have values already, on some ranks; all get those
   comm::Communicator const world;
   Space const exec;
   using Weight = Parameter<Space, float>;
-  enum class Differs { unit, parameter, first, others, initial };
-  for (auto const differs : {Differs::unit, Differs::parameter, Differs::first, Differs::others, Differs::initial})
+  enum class Differs { unit, parameter, first, others, initial, sign, scale };
+  for (auto const differs : {Differs::unit, Differs::parameter, Differs::first, Differs::others, Differs::initial,
+                             Differs::sign, Differs::scale})
     for (auto const& shape : mesh_shapes(world.size()))
       for (auto const sharding : all_shardings) {
         CAPTURE(static_cast<int>(differs));
@@ -174,6 +175,13 @@ TEST_CASE("some parameters may have values already, on some ranks; all get those
           if (differs == Differs::initial)
             model.layers[1].weight = deferred(
                 [&] { return Weight(exec, model.layers[1].weight.spec(), initial::uniform(replica, "other", 1)); });
+          if (differs == Differs::sign || differs == Differs::scale) {
+            double const factor = replica == 0 ? 1 : differs == Differs::sign ? -1 : 2;
+            auto const multiple = [factor, number = initial::uniform(1, "other", 1)](std::size_t i) {
+              return factor * number(i);
+            };
+            model.layers[1].weight = deferred([&] { return Weight(exec, model.layers[1].weight.spec(), multiple); });
+          }
           return model;
         };
         auto first = make(0);
