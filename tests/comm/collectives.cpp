@@ -224,6 +224,41 @@ TEST_CASE("numbers on the host reduce by value") {
   CHECK(both == std::vector<std::int64_t>{size - 1, 0});
 }
 
+TEST_CASE_TEMPLATE("numbers without a sign are compared as such", C, Case<AsNeeded, unsigned char>,
+                   Case<AsNeeded, unsigned>, Case<AsNeeded, unsigned long>, Case<AsNeeded, unsigned long long>,
+                   Case<Staged, unsigned>) {
+  using T = typename C::type;
+  Ranks const ranks;
+  // Rank r has 2^(bits - 1) + r at even places, where the first bit is a sign if it is taken for one; r at odd ones,
+  // and at the last of all places the opposite order.
+  T const half = static_cast<T>(std::numeric_limits<T>::max() / 2 + 1);
+  std::size_t const n = 1001;
+  auto const value = [&](std::size_t r, std::size_t i) {
+    if (i == n - 1) return static_cast<T>(r == 0 ? half + 1 : r); // the largest on rank 0, the least on rank 1
+    return static_cast<T>(i % 2 == 0 ? half + r : r);
+  };
+  auto const expected = [&](Reduce op, std::size_t i) {
+    std::size_t const last = ranks.P - 1;
+    if (i == n - 1) return value(op == Reduce::max || last == 0 ? 0 : 1, i);
+    return value(op == Reduce::max ? last : 0, i);
+  };
+  for (auto const op : {Reduce::max, Reduce::min}) {
+    dchag::Tensor<typename C::Space, T, 1> view("view", n);
+    fill(view, [&](std::size_t i) { return value(ranks.rank, i); });
+    C::Way::all_reduce(ranks.communicator, view, op);
+    CHECK(differences(view, [&](std::size_t i) { return expected(op, i); }) == 0);
+
+    std::vector<T> list(n);
+    for (std::size_t i = 0; i < n; ++i) list[i] = value(ranks.rank, i);
+    auto const reduced_list = comm::all_reduce(ranks.communicator, list, op);
+    auto const reduced_number = comm::all_reduce(ranks.communicator, value(ranks.rank, n - 1), op);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < n; ++i) wrong += reduced_list[i] != expected(op, i) ? 1u : 0u;
+    CHECK(wrong == 0);
+    CHECK(reduced_number == expected(op, n - 1));
+  }
+}
+
 TEST_CASE("collectives on a part of the ranks leave the others alone") {
   Ranks const ranks;
   auto const part = ranks.communicator.split(ranks.rank < 2 ? 0 : 1, 0);

@@ -68,7 +68,8 @@ TEST_CASE_TEMPLATE("what is begun is there after wait", C, DCHAG_PENDING_CASES) 
   assign(total, list(n, [&](std::size_t i) { return number(ranks.rank, i); }));
 
   bool const sends = ranks.P > 1;
-  bool const begun = !comm::detail::needs_staging<decltype(own)>; // otherwise made at once
+  bool const gathers = !comm::detail::needs_staging<decltype(own)>; // otherwise made at once
+  bool const reduces = !comm::detail::reduces_at_once<decltype(own)>;
   CommCount const count;
   auto gather = comm::start_all_gather(exec, ranks.communicator, own, gathered);
   auto scatter = comm::start_reduce_scatter(exec, ranks.communicator, whole, part);
@@ -84,10 +85,10 @@ TEST_CASE_TEMPLATE("what is begun is there after wait", C, DCHAG_PENDING_CASES) 
   CHECK(flat(part) == list(n, [&](std::size_t i) { return sum(ranks.P, ranks.rank * n + i); }));
   CHECK(flat(total) == list(n, [&](std::size_t i) { return sum(ranks.P, i); }));
   std::size_t const calls = sends ? 1 : 0;
-  std::string const prefix = begun ? "MPI_I" : "MPI_";
   auto const name = [&](std::string function) {
+    bool const begun = function == "allgather" ? gathers : reduces;
     if (!begun) function[0] = static_cast<char>(std::toupper(function[0]));
-    return prefix + function;
+    return (begun ? "MPI_I" : "MPI_") + function;
   };
   CHECK(count.total_calls() == 3 * calls);
   CHECK(count.calls(name("allgather")) == calls);
@@ -96,6 +97,48 @@ TEST_CASE_TEMPLATE("what is begun is there after wait", C, DCHAG_PENDING_CASES) 
   CHECK(count.bytes_sent(name("reduce_scatter_block")) == calls * n * ranks.P * sizeof(T));
   CHECK(count.calls(name("allreduce")) == calls);
   CHECK(count.bytes_sent(name("allreduce")) == calls * n * sizeof(T));
+}
+
+TEST_CASE("numbers without a sign are compared as such, and their Pending can be waited for late") {
+  Exec const exec;
+  Ranks const ranks;
+  std::size_t const n = 100;
+  auto const value = [&](std::size_t r, std::size_t i) { return i % 2 == 0 ? 0x80000000u + unsigned(r) : unsigned(r); };
+  dchag::Tensor<Exec, unsigned, 1> const largest("largest", n), least("least", n);
+  auto const own = Kokkos::create_mirror_view(largest);
+  for (std::size_t i = 0; i < n; ++i) own(i) = value(ranks.rank, i);
+  Kokkos::deep_copy(largest, own);
+  Kokkos::deep_copy(least, own);
+  auto max = comm::start_all_reduce(exec, ranks.communicator, largest, Reduce::max);
+  auto min = comm::start_all_reduce(exec, ranks.communicator, least, Reduce::min);
+  min.wait();
+  max.wait();
+  std::size_t wrong = 0;
+  Kokkos::deep_copy(own, largest);
+  for (std::size_t i = 0; i < n; ++i) wrong += own(i) != value(ranks.P - 1, i) ? 1u : 0u;
+  Kokkos::deep_copy(own, least);
+  for (std::size_t i = 0; i < n; ++i) wrong += own(i) != value(0, i) ? 1u : 0u;
+  CHECK(wrong == 0);
+}
+
+// Device memory that MPI takes but cannot begin to reduce: here the host's stands for it.
+TEST_CASE("reductions that MPI cannot begin are made at their beginning, from the View's own memory") {
+  Host const exec;
+  Ranks const ranks;
+  std::size_t const n = 6;
+  dchag::HostTensor<double, 1> const total("total", n), whole("whole", n * ranks.P), part("part", n);
+  for (std::size_t i = 0; i < n; ++i) total(i) = number(ranks.rank, i);
+  for (std::size_t i = 0; i < n * ranks.P; ++i) whole(i) = number(ranks.rank, i);
+  CommCount const count;
+  auto reduce = comm::detail::start_all_reduce<false, true>(exec, ranks.communicator, total, Reduce::sum);
+  auto scatter = comm::detail::start_reduce_scatter<false, true>(exec, ranks.communicator, whole, part);
+  std::size_t const calls = ranks.P > 1 ? 1 : 0;
+  CHECK((reduce.progress() && scatter.progress()));
+  CHECK(count.calls("MPI_Allreduce") == calls);
+  CHECK(count.calls("MPI_Reduce_scatter_block") == calls);
+  CHECK(count.total_calls() == 2 * calls);
+  CHECK(flat(total) == list(n, [&](std::size_t i) { return sum(ranks.P, i); }));
+  CHECK(flat(part) == list(n, [&](std::size_t i) { return sum(ranks.P, ranks.rank * n + i); }));
 }
 
 TEST_CASE("a slice in its place is gathered in place, and the end of a Pending waits") {
@@ -136,7 +179,7 @@ TEST_CASE("an exception leaves what is under way without waiting for ranks that 
   static dchag::Tensor<Exec, float, 1>* const view =
       new dchag::Tensor<Exec, float, 1>("view", 5); // MPI may still write
   Communicator const group;                         // its messages meet those of no other
-  bool const begins = ranks.rank == 0 && !comm::detail::needs_staging<dchag::Tensor<Exec, float, 1>>;
+  bool const begins = ranks.rank == 0 && !comm::detail::reduces_at_once<dchag::Tensor<Exec, float, 1>>;
   auto const step = [&] {
     Pending pending;
     if (begins) pending = comm::start_all_reduce(exec, group, *view, Reduce::sum);

@@ -6,17 +6,9 @@
 
 namespace comm = dchag::comm;
 
-// Ends in the way its argument names. On three ranks "alone" and "group" leave ranks waiting for those that failed.
-int main(int argc, char** argv) {
-  std::string_view const way = argc > 1 ? argv[1] : "";
-  try {
-    comm::Communicator const too_early;
-    return 2;
-  } catch (dchag::CommError const& error) {
-    if (std::string_view(error.what()).find("MPI is not initialized") == std::string_view::npos) return 3;
-  }
-
-  comm::Session const session(argc, argv);
+namespace {
+// Ends in the way that is named. On three ranks "alone" and "group" leave ranks waiting for those that failed.
+int run(std::string_view way) {
   comm::Communicator const world;
   return comm::run_main(world, [&] {
     int const rank = world.rank();
@@ -30,6 +22,40 @@ int main(int argc, char** argv) {
       MPI_Barrier(world.native());
     }
     if (way == "together") comm::require_same(world, "main", "rank", rank);
+    std::cout << dchag::concat("rank ", rank, " of ", world.size(), '\n');
     return 0;
   });
+}
+
+/// MPI was initialized for programs without threads: a Session refuses it, and leaves it to whoever initialized it.
+int single(int& argc, char**& argv) {
+  int provided = MPI_THREAD_SINGLE;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_SINGLE, &provided);
+  bool const enough = provided > MPI_THREAD_SINGLE; // an MPI may provide more than was asked for
+  std::string sentence;
+  try {
+    comm::Session const session(argc, argv);
+  } catch (dchag::CommError const& error) {
+    sentence = error.what();
+  }
+  int finalized = 1;
+  MPI_Finalized(&finalized);
+  if (finalized == 0) MPI_Finalize();
+  std::string const expected = "Session: MPI was initialized with MPI_THREAD_SINGLE, expected at least "
+                               "MPI_THREAD_FUNNELED (MPI_Init_thread in place of MPI_Init)";
+  return finalized == 0 && sentence == (enough ? "" : expected) ? 0 : 4;
+}
+} // namespace
+
+int main(int argc, char** argv) {
+  std::string_view const way = argc > 1 ? argv[1] : "";
+  try {
+    comm::Communicator const too_early;
+    return 2;
+  } catch (dchag::CommError const& error) {
+    if (std::string_view(error.what()).find("MPI is not initialized") == std::string_view::npos) return 3;
+  }
+
+  if (way == "single") return single(argc, argv);
+  return comm::run_main(argc, argv, [&] { return run(way); });
 }

@@ -137,9 +137,10 @@ void check_step(comm::MeshShape const& shape, StrategySettings const& settings, 
   support::CommCount const count;
   strategy.update(strategy.gradients(1));
   constexpr bool staged = comm::detail::needs_staging<Tensor<Space, float, 1>>;
+  constexpr bool at_once = comm::detail::reduces_at_once<Tensor<Space, float, 1>>;
   auto const& mesh = strategy.mesh;
   CHECK(Traffic(count) == channel_traffic(sizes) + encoder_traffic(sizes, mesh.tensor()) +
-                              sharding_traffic<float, staged>(mesh, settings.sharding, units_of(sizes)) +
+                              sharding_traffic<float, staged, at_once>(mesh, settings.sharding, units_of(sizes)) +
                               clipping_traffic(mesh, settings.sharding) + mean_traffic(mesh));
 }
 

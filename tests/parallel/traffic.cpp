@@ -40,6 +40,7 @@ TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_
   using T = typename Case::T;
   comm::Communicator const world;
   constexpr bool staged = comm::detail::needs_staging<Tensor<Space, T, 1>>;
+  constexpr bool at_once = comm::detail::reduces_at_once<Tensor<Space, T, 1>>;
   for (auto const& shape : mesh_shapes(world.size()))
     for (auto const policy : all_shardings)
       for (std::size_t const K : {1u, 3u}) {
@@ -57,7 +58,7 @@ TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_
         support::CommCount const count;
         replica.gradients(K);
         replica.training.values_changed();
-        CHECK(Traffic(count) == sharding_traffic<T, staged>(replica.mesh, sharding, units, K));
+        CHECK(Traffic(count) == sharding_traffic<T, staged, at_once>(replica.mesh, sharding, units, K));
         support::CommCount const norm;
         gradient_norm(replica.exec, replica.training, replica.training.gradient_sum());
         CHECK(Traffic(norm) == clipping_traffic(replica.mesh, sharding));

@@ -11,7 +11,8 @@
 // One program on any number of ranks: every rank runs every test; the verdict of the slowest is everybody's. What a
 // rank other than 0 says is printed only if it failed, so that one copy of the report is read.
 int main(int argc, char** argv) {
-  MPI_Init(&argc, &argv);
+  int threads = MPI_THREAD_SINGLE;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &threads); // as a Session would
   int rank = 0;
   int size = 1;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);

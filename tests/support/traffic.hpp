@@ -57,14 +57,14 @@ struct UnitSize {
 };
 
 /// What `DataParallel` sends in a step of K micro-batches: the table of `parallel::Sharding`. `units` ends with what is
-/// in no unit. `Staged`: messages go through host memory.
-template <class T, bool Staged = false>
+/// in no unit. `Staged`: messages go through host memory. `AtOnce`: reductions are made where they are begun.
+template <class T, bool Staged = false, bool AtOnce = Staged>
 Traffic sharding_traffic(comm::Mesh const& mesh, parallel::Sharding sharding, std::vector<UnitSize> const& units,
                          std::size_t K = 1) {
   using parallel::Sharding;
   std::string const gather = Staged ? "MPI_Allgather" : "MPI_Iallgather";
-  std::string const scatter = Staged ? "MPI_Reduce_scatter_block" : "MPI_Ireduce_scatter_block";
-  std::string const reduce = Staged ? "MPI_Allreduce" : "MPI_Iallreduce";
+  std::string const scatter = AtOnce ? "MPI_Reduce_scatter_block" : "MPI_Ireduce_scatter_block";
+  std::string const reduce = AtOnce ? "MPI_Allreduce" : "MPI_Iallreduce";
   auto const total = [&](std::size_t begin, std::size_t end) {
     std::size_t numbers = 0;
     for (std::size_t i = begin; i < end; ++i) numbers += units[i].size;

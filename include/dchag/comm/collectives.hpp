@@ -14,17 +14,11 @@
 /// what is left is at most a copy, ordered on `exec`, without a call of MPI.
 ///
 /// A View that the host cannot reach is handed to MPI as it is if DCHAG_GPU_AWARE_MPI is defined, otherwise through
-/// host memory that the communicator keeps.
+/// host memory that the communicator keeps. The maximum and minimum of unsigned numbers always take the second way: the
+/// comparison is ours, on the host, because that of some MPIs takes them for signed ones.
 namespace dchag::comm {
 
-/// How the ranks' numbers become one.
-enum class Reduce { sum, max, min };
-
 namespace detail {
-inline MPI_Op operation(Reduce op) {
-  return op == Reduce::sum ? MPI_SUM : op == Reduce::max ? MPI_MAX : MPI_MIN;
-}
-
 template <class View>
 void require_contiguous(char const* where, char const* what, View const& view) {
   require(view.span_is_contiguous(), where, ": ", what, " ", shape_text(extents_of(view)), " is not contiguous");
@@ -99,7 +93,7 @@ void all_reduce(ExecutionSpace const& exec, Communicator const& communicator, Vi
     stage(exec, view, data);
   }
   exec.fence();
-  mpi_all_reduce(communicator, data, view.size(), operation(op));
+  mpi_all_reduce(communicator, data, view.size(), operation<T>(op));
   if constexpr (Staged) unstage(exec, data, view);
 }
 
@@ -161,7 +155,7 @@ void all_gather(ExecutionSpace const& exec, Communicator const& communicator, Ow
 /// times that in and out of each rank). Throws: ShapeError, CommError.
 template <KokkosExecutionSpace ExecutionSpace, class View>
 void all_reduce(ExecutionSpace const& exec, Communicator const& communicator, View const& view, Reduce op) {
-  detail::all_reduce<detail::needs_staging<View>>(exec, communicator, view, op);
+  detail::all_reduce<detail::needs_staging_to_reduce<View>>(exec, communicator, view, op);
 }
 
 /// Sums `whole` over the ranks and leaves on each its slice of the sum. The two must not overlap.
@@ -188,12 +182,12 @@ void broadcast(ExecutionSpace const& exec, Communicator const& communicator, Vie
 template <Reducible T>
 std::vector<T> all_reduce(Communicator const& communicator, std::vector<T> values, Reduce op) {
   if (communicator.size() > 1)
-    detail::mpi_all_reduce(communicator, values.data(), values.size(), detail::operation(op));
+    detail::mpi_all_reduce(communicator, values.data(), values.size(), detail::operation<T>(op));
   return values;
 }
 template <Reducible T>
 T all_reduce(Communicator const& communicator, T value, Reduce op) {
-  if (communicator.size() > 1) detail::mpi_all_reduce(communicator, &value, 1, detail::operation(op));
+  if (communicator.size() > 1) detail::mpi_all_reduce(communicator, &value, 1, detail::operation<T>(op));
   return value;
 }
 

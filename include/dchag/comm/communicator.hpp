@@ -30,12 +30,19 @@ public:
   static Communicator self() { return Communicator(MPI_COMM_SELF); }
 
   /// The ranks of the same color as a group of their own, in the order of key, then of rank.
-  /// Collective: all ranks of this communicator, with a color that is not negative.
-  /// Throws: CommError.
+  /// Collective: all ranks of this communicator, with a color that is not negative. One all-reduce of two ints before
+  /// the splitting compares the colors.
+  /// Throws: CommError on every rank if the color of any is negative, with the least.
   Communicator split(int color, int key) const {
+    struct ColorOfRank {
+      int color, rank;
+    } least = {color, m_rank};
+    if (m_size > 1)
+      detail::check(MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_2INT, MPI_MINLOC, m_comm), "MPI_Allreduce");
+    require<CommError>(least.color >= 0, "Communicator::split: color is ", least.color, " on rank ", least.rank,
+                       ", expected none below 0");
     MPI_Comm part = MPI_COMM_NULL;
     detail::check(MPI_Comm_split(m_comm, color, key, &part), "MPI_Comm_split");
-    require<CommError>(part != MPI_COMM_NULL, "Communicator::split: color is ", color, ", expected none below 0");
     return Communicator(part, Adopt());
   }
 

@@ -13,8 +13,13 @@
 /// waited for by all ranks of the communicator, the beginnings in the same order as all its other collectives.
 ///
 /// Work on `exec` that is before the beginning is waited for there. One rank alone sends nothing and is done at once
-/// (a copy is ordered on `exec`). A View that the host cannot reach, without DCHAG_GPU_AWARE_MPI, goes through the
-/// communicator's one piece of host memory: the whole collective is then made at the beginning.
+/// (a copy is ordered on `exec`).
+///
+/// A View that the host cannot reach: without DCHAG_GPU_AWARE_MPI it goes through the communicator's one piece of host
+/// memory, and the whole collective is made at the beginning. With DCHAG_GPU_AWARE_MPI its own memory is handed to MPI,
+/// and the collective is begun, except for reductions by Open MPI: that can reduce device memory in blocking calls
+/// only, so they are made at the beginning too. (Which MPI it is, is known when the program is compiled. Open MPI
+/// begins gathers of device memory only if UCX carries its messages.)
 namespace dchag::comm {
 
 /// A collective under way; an empty one is done. Its Views must live, and its communicator, until it is done.
@@ -88,27 +93,28 @@ Pending start_all_gather(ExecutionSpace const& exec, Communicator const& communi
   return Pending(communicator, std::move(requests));
 }
 
-template <bool Staged, class ExecutionSpace, class View>
+template <bool Staged, bool AtOnce, class ExecutionSpace, class View>
 Pending start_all_reduce(ExecutionSpace const& exec, Communicator const& communicator, View const& view, Reduce op) {
   require_contiguous("start_all_reduce", "view", view);
   Requests requests;
-  if (Staged || communicator.size() == 1) {
+  if (AtOnce || communicator.size() == 1) {
     all_reduce<Staged>(exec, communicator, view, op);
   } else if (view.size() > 0) {
     exec.fence();
-    mpi_start_all_reduce(communicator, view.data(), view.size(), operation(op), requests);
+    mpi_start_all_reduce(communicator, view.data(), view.size(), operation<typename View::non_const_value_type>(op),
+                         requests);
   }
   return Pending(communicator, std::move(requests));
 }
 
-template <bool Staged, class ExecutionSpace, class Whole, class Own>
+template <bool Staged, bool AtOnce, class ExecutionSpace, class Whole, class Own>
 Pending start_reduce_scatter(ExecutionSpace const& exec, Communicator const& communicator, Whole const& whole,
                              Own const& own) {
   using T = typename Own::non_const_value_type;
   require_slices("start_reduce_scatter", communicator, "own", own, "whole", whole);
   require_apart("start_reduce_scatter", whole, own);
   Requests requests;
-  if (Staged || communicator.size() == 1) {
+  if (AtOnce || communicator.size() == 1) {
     reduce_scatter<Staged>(exec, communicator, whole, own);
   } else if (whole.size() > 0) {
     exec.fence();
@@ -129,14 +135,16 @@ template <KokkosExecutionSpace ExecutionSpace, class Own, class Gathered>
 template <KokkosExecutionSpace ExecutionSpace, class View>
 [[nodiscard]] Pending start_all_reduce(ExecutionSpace const& exec, Communicator const& communicator, View const& view,
                                        Reduce op) {
-  return detail::start_all_reduce<detail::needs_staging<View>>(exec, communicator, view, op);
+  return detail::start_all_reduce<detail::needs_staging_to_reduce<View>, detail::reduces_at_once<View>>(
+      exec, communicator, view, op);
 }
 
 /// Begins `reduce_scatter`: shapes, what is sent and errors as there.
 template <KokkosExecutionSpace ExecutionSpace, class Whole, class Own>
 [[nodiscard]] Pending start_reduce_scatter(ExecutionSpace const& exec, Communicator const& communicator,
                                            Whole const& whole, Own const& own) {
-  return detail::start_reduce_scatter<detail::needs_staging<Whole>>(exec, communicator, whole, own);
+  return detail::start_reduce_scatter<detail::needs_staging<Whole>, detail::reduces_at_once<Whole>>(exec, communicator,
+                                                                                                    whole, own);
 }
 
 } // namespace dchag::comm

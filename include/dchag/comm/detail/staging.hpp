@@ -3,9 +3,14 @@
 #pragma once
 
 #include <dchag/comm/communicator.hpp>
+#include <dchag/comm/datatype.hpp>
 #include <dchag/core/concepts.hpp>
 
 namespace dchag::comm::detail {
+
+template <class View>
+inline constexpr bool host_reaches =
+    Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename View::memory_space>::accessible;
 
 /// Whether MPI is handed a copy on the host in place of the View's own memory.
 template <class View>
@@ -13,8 +18,28 @@ inline constexpr bool needs_staging =
 #ifdef DCHAG_GPU_AWARE_MPI
     false;
 #else
-    !Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename View::memory_space>::accessible;
+    !host_reaches<View>;
 #endif
+
+/// The same for a reduction: operations of ours read the numbers on the host.
+template <class View>
+inline constexpr bool needs_staging_to_reduce = needs_staging<View> ||
+                                                (!host_reaches<View> &&
+                                                 has_own_operation<typename View::non_const_value_type>);
+
+/// Whether MPI can begin a reduction of memory that the host cannot reach and go on while others work. Open MPI cannot:
+/// its support of devices copies the numbers to the host in its blocking reductions only.
+inline constexpr bool begins_device_reductions =
+#ifdef OPEN_MPI
+    false;
+#else
+    true;
+#endif
+
+/// Whether a reduction that is to be begun is made whole at its beginning.
+template <class View>
+inline constexpr bool reduces_at_once = needs_staging_to_reduce<View> ||
+                                        (!host_reaches<View> && !begins_device_reductions);
 
 template <class MemorySpace, class T>
 using Numbers = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
