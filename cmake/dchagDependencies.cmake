@@ -38,5 +38,14 @@ unset(_dchag_folders)
 unset(_dchag_folder)
 
 _dchag_find(Eigen3 3.4)
+# CMake looks for the launcher by itself, and may find another MPI's: that of a given compiler wrapper lies beside it, with
+# the same ending (mpicxx.mpich and mpiexec.mpich).
+if(MPI_CXX_COMPILER AND NOT MPIEXEC_EXECUTABLE)
+  find_program(_dchag_wrapper NAMES "${MPI_CXX_COMPILER}" NO_CACHE)
+  if(_dchag_wrapper MATCHES "^(.*/)mpi[^./]*([.][^/]*)?$" AND EXISTS "${CMAKE_MATCH_1}mpiexec${CMAKE_MATCH_2}")
+    set(MPIEXEC_EXECUTABLE "${CMAKE_MATCH_1}mpiexec${CMAKE_MATCH_2}" CACHE FILEPATH "Launcher of the MPI in MPI_CXX_COMPILER")
+  endif()
+  unset(_dchag_wrapper)
+endif()
 _dchag_find(MPI COMPONENTS CXX)
 _dchag_find(nlohmann_json 3.10)

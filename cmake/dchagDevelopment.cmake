@@ -42,17 +42,21 @@ set(dchag_syntax_only
 # Template code takes most of the build's time: half of it at -O1, and what is tested is the same.
 set(dchag_test_options $<$<AND:$<CXX_COMPILER_ID:GNU,Clang>,$<CONFIG:Release>>:-O1>)
 
+# What the launchers are told.
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/launch.env dchag_launch_environment REGEX "^[A-Z]")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/launch.env)
+
 # dchag_add_mpi_test(<name> <ranks> <command>...): runs the command under the launcher on that many ranks, with a timeout.
-# Tests of one rank run without the launcher, so that a debugger can be put in front of them.
+# Tests of one rank run without the launcher, so that a debugger can be put in front of them. What needs MPI has the label
+# `mpi`: it is what tests/mpis runs with other MPIs.
 function(dchag_add_mpi_test name ranks)
   if(ranks EQUAL 1)
     add_test(NAME ${name} COMMAND ${ARGN})
   else()
     add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks} ${MPIEXEC_PREFLAGS} ${ARGN})
+    set_property(TEST ${name} PROPERTY LABELS mpi)
   endif()
-  # Open MPI refuses root and more ranks than cores unless told; other launchers ignore these variables.
   # Threads and ranks that wait must not spin: their product may be more than there are cores.
   set_tests_properties(${name} PROPERTIES
-    PROCESSORS ${ranks} TIMEOUT 300
-    ENVIRONMENT "OMP_WAIT_POLICY=passive;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMPI_MCA_rmaps_base_oversubscribe=1;OMPI_MCA_hwloc_base_binding_policy=none;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_btl_vader_single_copy_mechanism=none")
+    PROCESSORS ${ranks} TIMEOUT 300 ENVIRONMENT "OMP_WAIT_POLICY=passive;${dchag_launch_environment}")
 endfunction()

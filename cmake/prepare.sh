@@ -67,3 +67,21 @@ configure_and_build() {
   say "building ${*:-everything} with $jobs jobs"
   cmake --build --preset release --parallel "$jobs" ${1:+--target "$@"}
 }
+
+# cached <variable> [<build folder>]: its value in the cache of CMake; nothing if it has none.
+cached() { sed -n "s/^$1:[A-Z]*=//p" "${2:-build/release}/CMakeCache.txt"; }
+
+# prepare_launch [<build folder>]: fills `launch`, the words that start a program on "$ranks" ranks with the launcher that
+# CMake found with the library, and tells every MPI that it may run here.
+prepare_launch() {
+  local preflags
+  read -ra preflags <<<"$(cached MPIEXEC_PREFLAGS "$@" | tr ';' ' ')"
+  launch=("$(cached MPIEXEC_EXECUTABLE "$@")" "$(cached MPIEXEC_NUMPROC_FLAG "$@")" "$ranks" ${preflags[@]+"${preflags[@]}"})
+  if [[ ! -x ${launch[0]} ]]; then
+    echo "CMake found no mpiexec with its MPI: configure with -DMPIEXEC_EXECUTABLE=..." >&2
+    exit 1
+  fi
+  set -a
+  source cmake/launch.env
+  set +a
+}

@@ -5,7 +5,7 @@
 // one token per patch and group, instead of all fields, gives every rank the same tokens of all of them, and each rank
 // gets the gradient by its own fields without communication. The result does not depend on the number of ranks:
 //
-//   mpirun -n 2 aggregate_across_ranks
+//   mpiexec -n 2 aggregate_across_ranks
 
 #include <dchag/channels/distributed_aggregator.hpp>
 #include <dchag/comm/session.hpp>
@@ -112,10 +112,11 @@ int run(dchag::comm::Communicator const& ranks) {
 } // namespace
 
 int main(int argc, char** argv) {
-  dchag::comm::Session const session(argc, argv);
-  Kokkos::ScopeGuard const kokkos(argc, argv);
-  dchag::comm::Communicator const ranks(MPI_COMM_WORLD);
-  return dchag::comm::run_main(ranks, [&] { return run(ranks); });
+  return dchag::comm::run_main(argc, argv, [&] { // between MPI's beginning and end
+    Kokkos::ScopeGuard const kokkos(argc, argv);
+    dchag::comm::Communicator const ranks(MPI_COMM_WORLD);
+    return dchag::comm::run_main(ranks, [&] { return run(ranks); });
+  });
 }
 
 // Prints:

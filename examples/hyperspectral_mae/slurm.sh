@@ -7,11 +7,16 @@
 #
 # The tensor-parallel ranks of a mesh are consecutive, so with a first number that divides the ranks of a node they stay
 # within it. PROGRAM=... says where the program is, TASKS_PER_NODE=... how many GPUs a node has.
+#
+# srun must know the MPI that the program was built with. SLURM_MPI_TYPE=... names it, one of `srun --mpi=list`: pmix for
+# Open MPI, pmi2 for MPICH and Intel's (which wants I_MPI_PMI_LIBRARY=<path of libpmi2.so> too), cray_shasta for Cray's.
+# Where srun knows none that fits, the program says that each rank is alone: LAUNCHER=<path of its MPI's mpiexec> starts it
+# then; they all find Slurm's nodes by themselves.
 #SBATCH --job-name=hyperspectral_mae
 #SBATCH --ntasks-per-node=4
 #SBATCH --gpus-per-node=4
 #SBATCH --time=04:00:00
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 set -euo pipefail
 
@@ -21,8 +26,24 @@ if [[ ! -x $program ]]; then
   exit 1
 fi
 
-# Each rank sees one GPU and the cores next to it. Slurm sends SIGTERM two minutes before the end (--signal above): every
-# rank ends its step, the checkpoint is written, and --resume finds it the next time.
+tasks=${TASKS_PER_NODE:-${SLURM_NTASKS_PER_NODE:-4}} # of a node
+launcher=${LAUNCHER:-srun}
+if [[ ${launcher##*/} == srun* ]]; then
+  # Each rank sees one GPU and the cores next to it.
+  launch=("$launcher" --ntasks-per-node="$tasks" --gpus-per-task=1 --kill-on-bad-exit=1)
+else
+  # Each rank sees all GPUs of its node; Kokkos takes them in the order of its ranks.
+  launch=("$launcher" -n "$((tasks * ${SLURM_JOB_NUM_NODES:-1}))")
+fi
+
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}} OMP_PROC_BIND=${OMP_PROC_BIND:-spread}
-srun --ntasks-per-node="${TASKS_PER_NODE:-${SLURM_NTASKS_PER_NODE:-4}}" --gpus-per-task=1 --kill-on-bad-exit=1 \
-  "$program" --resume --checkpoint-every 500 "$@"
+"${launch[@]}" "$program" --resume --checkpoint-every 500 "$@" &
+ranks=$!
+# Slurm sends SIGUSR1 to this script two minutes before the end (--signal above), and SIGTERM when others need the nodes.
+# srun and every mpiexec hand SIGUSR1 on: each rank ends its step, the checkpoint is written, and --resume finds it the
+# next time.
+trap 'kill -USR1 "$ranks" 2>/dev/null || true' USR1 TERM
+while kill -0 "$ranks" 2>/dev/null; do # a signal ends wait, not what it waits for
+  wait "$ranks" || true
+done
+wait "$ranks"
