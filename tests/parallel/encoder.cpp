@@ -28,7 +28,8 @@ EncoderConfig config(bool recompute = false, double dropout = 0) {
           .heads = heads,
           .mlp_ratio = 2,
           .dropout = dropout,
-          .recompute = recompute};
+          .recompute = recompute,
+          .norm_epsilon = 0.1}; // large enough to show if a form forgets it
 }
 
 /// Some positions of the grid for each sample.

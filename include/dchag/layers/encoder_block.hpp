@@ -22,7 +22,8 @@ public:
     std::size_t width;
     std::size_t heads;
     std::size_t mlp_ratio = 4;
-    double dropout = 0; ///< share of the numbers of both branches that is dropped in training
+    double dropout = 0;                         ///< share of the numbers of both branches that is dropped in training
+    double norm_epsilon = default_norm_epsilon; ///< that both norms add to the variance
   };
 
   struct Context {
@@ -36,9 +37,9 @@ public:
   };
 
   EncoderBlock(ExecutionSpace const& exec, std::string const& name, Config const& config, std::uint64_t seed)
-      : m_norm_1(exec, name + ".norm_1", config.width),
+      : m_norm_1(exec, name + ".norm_1", config.width, false, config.norm_epsilon),
         m_attention(exec, name + ".attention", {.width = config.width, .heads = config.heads}, seed),
-        m_norm_2(exec, name + ".norm_2", config.width),
+        m_norm_2(exec, name + ".norm_2", config.width, false, config.norm_epsilon),
         m_mlp(exec, name + ".mlp",
               {.inputs = config.width, .hidden = config.mlp_ratio * config.width, .outputs = config.width}, seed),
         m_residual_1(name + ".attention.dropout", config.dropout, seed),

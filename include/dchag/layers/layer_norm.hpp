@@ -7,7 +7,10 @@
 
 namespace dchag::layers {
 
-/// Layer normalisation over the last axis, epsilon 1e-5.
+/// What layer norms add to the variance unless they are told otherwise: PyTorch's default. The ViTs of timm have 1e-6.
+inline constexpr double default_norm_epsilon = 1e-5;
+
+/// Layer normalisation over the last axis.
 ///
 /// Shapes: x, y (..., width), d_input may be d_output; parameters `<name>.scale`, `<name>.shift` (width).
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
@@ -20,9 +23,12 @@ public:
     Tensor<ExecutionSpace, T, 1> rstd; // (N)
   };
 
-  /// `partial_gradient`: each rank of tensor parallelism sees rows of its own (see `ParameterSpec`).
-  LayerNorm(ExecutionSpace const& exec, std::string const& name, std::size_t width, bool partial_gradient = false)
-      : m_scale(exec, {.name = name + ".scale", .shape = {width}, .partial_gradient = partial_gradient},
+  /// `partial_gradient`: each rank of tensor parallelism sees rows of its own (see `ParameterSpec`). `epsilon` is added
+  /// to the variance. Throws: ShapeError unless it is above 0, as a T, and at most 1.
+  LayerNorm(ExecutionSpace const& exec, std::string const& name, std::size_t width, bool partial_gradient = false,
+            double epsilon = default_norm_epsilon)
+      : m_epsilon(checked(name, epsilon)),
+        m_scale(exec, {.name = name + ".scale", .shape = {width}, .partial_gradient = partial_gradient},
                 initial::constant(1)),
         m_shift(exec, {.name = name + ".shift", .shape = {width}, .partial_gradient = partial_gradient},
                 initial::constant(0)) {}
@@ -32,7 +38,7 @@ public:
     std::size_t const N = rows(x).extent(0);
     reserve(workspace.exec(), context.mean, "dchag::layers::layer_norm_mean", Extents<1>{N});
     reserve(workspace.exec(), context.rstd, "dchag::layers::layer_norm_rstd", Extents<1>{N});
-    ops::layer_norm_forward(workspace.exec(), rows(x), m_scale.values(), m_shift.values(), T(1e-5), rows(y),
+    ops::layer_norm_forward(workspace.exec(), rows(x), m_scale.values(), m_shift.values(), m_epsilon, rows(y),
                             context.mean, context.rstd);
   }
 
@@ -56,6 +62,14 @@ public:
   }
 
 private:
+  static T checked(std::string const& name, double epsilon) {
+    auto const rounded = static_cast<T>(epsilon);
+    require(rounded > 0 && rounded <= 1, "LayerNorm: '", name, "' has epsilon ", epsilon,
+            ", expected above 0 and at most 1");
+    return rounded;
+  }
+
+  T m_epsilon;
   Parameter<ExecutionSpace, T> m_scale;
   Parameter<ExecutionSpace, T> m_shift;
 };

@@ -20,6 +20,7 @@ struct EncoderConfig {
   std::size_t mlp_ratio = 4;
   double dropout = 0;     ///< share of each residual branch that is dropped in training
   bool recompute = false; ///< make what happened inside a block again in the backward pass instead of keeping it
+  double norm_epsilon = layers::default_norm_epsilon; ///< that all layer norms add to the variance
 };
 
 /// Every rank computes all of an encoder, and sends nothing.
@@ -74,8 +75,9 @@ public:
           Form const& form = Form())
       : m_form(agreed(form, name, config, seed)), m_recompute(config.recompute),
         m_embedding(exec, name + ".position", config.grid, config.width, Form::cuts_rows), m_units(config.depth),
-        m_norm(exec, name + ".norm", config.width, Form::cuts_rows) {
-    typename Block::Config const block{config.width, config.heads, config.mlp_ratio, config.dropout};
+        m_norm(exec, name + ".norm", config.width, Form::cuts_rows, config.norm_epsilon) {
+    typename Block::Config const block{config.width, config.heads, config.mlp_ratio, config.dropout,
+                                       config.norm_epsilon};
     for (std::size_t i = 0; i < config.depth; ++i) {
       auto const block_name = name + ".block" + std::to_string(i);
       if constexpr (std::same_as<Form, Replicated>)
@@ -151,7 +153,8 @@ private:
                           {"heads", config.heads},
                           {"mlp_ratio", config.mlp_ratio},
                           {"dropout", config.dropout},
-                          {"recompute", config.recompute}});
+                          {"recompute", config.recompute},
+                          {"norm_epsilon", config.norm_epsilon}});
     return form;
   }
 

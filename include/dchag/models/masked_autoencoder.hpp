@@ -21,8 +21,9 @@ struct MaskedAutoencoderConfig {
   std::size_t decoder_depth = 2;
   std::size_t decoder_heads = 4;
   std::size_t mlp_ratio = 4;
-  double dropout = 0;     ///< as `EncoderConfig::dropout`, of encoder and decoder
-  bool recompute = false; ///< as `EncoderConfig::recompute`, of encoder and decoder
+  double dropout = 0;                                 ///< as `EncoderConfig::dropout`, of encoder and decoder
+  bool recompute = false;                             ///< as `EncoderConfig::recompute`, of encoder and decoder
+  double norm_epsilon = layers::default_norm_epsilon; ///< as `EncoderConfig::norm_epsilon`, of encoder and decoder
 };
 
 /// A masked autoencoder over many channels: aggregate the channels of the visible positions, encode, let a light
@@ -62,14 +63,15 @@ public:
                     Form const& form = Form())
       : m_config(config), m_grid(grid_of(aggregator, config)), m_aggregator(std::move(aggregator)),
         m_encoder(exec, "encoder",
-                  {m_grid, features(), config.depth, config.heads, config.mlp_ratio, config.dropout, config.recompute},
+                  {m_grid, features(), config.depth, config.heads, config.mlp_ratio, config.dropout, config.recompute,
+                   config.norm_epsilon},
                   seed(), form),
         m_to_decoder(exec, "decoder.in", {.inputs = features(), .outputs = config.decoder_features}, seed()),
         m_mask_token(exec, {.name = "decoder.mask_token", .shape = {config.decoder_features}},
                      initial::truncated_normal(seed(), "decoder.mask_token")),
         m_decoder(exec, "decoder",
                   {m_grid, config.decoder_features, config.decoder_depth, config.decoder_heads, config.mlp_ratio,
-                   config.dropout, config.recompute},
+                   config.dropout, config.recompute, config.norm_epsilon},
                   seed()),
         m_head(exec, "head", {.inputs = config.decoder_features, .outputs = outputs(), .hidden_layers = 0}, seed()) {}
 

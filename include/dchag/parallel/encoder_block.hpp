@@ -36,11 +36,11 @@ public:
 
   EncoderBlock(ExecutionSpace const& exec, Form const& form, std::string const& name, Config const& config,
                std::uint64_t seed)
-      : m_form(form), m_norm_1(exec, name + ".norm_1", config.width, Form::cuts_rows),
+      : m_form(form), m_norm_1(exec, name + ".norm_1", config.width, Form::cuts_rows, config.norm_epsilon),
         m_attention(exec, name + ".attention",
                     {.width = config.width, .heads = config.heads, .own = share(name, "heads", config.heads)}, seed),
         m_attention_bias(exec, bias_spec(name + ".attention.out.bias", config.width), initial::constant(0)),
-        m_norm_2(exec, name + ".norm_2", config.width, Form::cuts_rows),
+        m_norm_2(exec, name + ".norm_2", config.width, Form::cuts_rows, config.norm_epsilon),
         m_mlp(exec, name + ".mlp",
               {.inputs = config.width,
                .hidden = config.mlp_ratio * config.width,
