@@ -279,6 +279,43 @@ TEST_CASE("names of the file: renamed, stacked, split, but not transposed") {
   CHECK(complaint("other", {8}) == "model: missing other");
 }
 
+TEST_CASE("the kernels of a grouped convolution are the tokenizer's weights, by name") {
+  Communicator const world;
+  TemporaryFolder const folder(world);
+  auto const path = folder / "c.safetensors";
+  std::size_t const C = 3, D = 6, p = 2; // torch.nn.Conv2d(C, C * D, p, p, groups=C)
+  Shapes stored({{"tokenizer.weight", {C * D, 1, p, p}}, {"tokenizer.bias", {C * D}}, {"embed", {5 * D, 1, p, p}}});
+  fill_values(stored, 1);
+  save_checkpoint(world, path, stored);
+  Shapes model({{"tokenizer.weight", {C, D, p * p}}, {"tokenizer.bias", {C, D}}});
+  load_checkpoint(world, path, model, {.allow_unexpected = true});
+  auto const values = values_of(stored);
+  CHECK(values_of(model).at("tokenizer.weight") == values.at("tokenizer.weight"));
+  CHECK(values_of(model).at("tokenizer.bias") == values.at("tokenizer.bias"));
+
+  std::size_t const n = C * D * p * p; // three of five channels, from the second on
+  LoadOptions const options{.sources =
+                                [&](ParameterSpec const&) {
+                                  return std::vector<StoredPart>{{"embed", {n / C, n / C + n}}};
+                                },
+                            .allow_unexpected = true};
+  Shapes renamed_model({{"w", {C, D, p * p}}});
+  load_checkpoint(world, path, renamed_model, options);
+  auto const& embed = values.at("embed");
+  CHECK(values_of(renamed_model).at("w") ==
+        std::vector(embed.begin() + static_cast<long>(n / C), embed.begin() + static_cast<long>(n / C + n)));
+
+  auto const complaint = [&](std::vector<std::size_t> const& shape) {
+    Shapes wrong({{"tokenizer.weight", shape}});
+    auto const sentence = sentence_of([&] { load_checkpoint(world, path, wrong, {.allow_unexpected = true}); });
+    return sentence.substr(std::min(sentence.size(), sentence.find("tokenizer")));
+  };
+  CHECK(complaint({C, p * p, D}) == "tokenizer.weight (18, 1, 2, 2), expected (3, 4, 6)");
+  CHECK(complaint({C, 3, 8}) == "tokenizer.weight (18, 1, 2, 2), expected (3, 3, 8)");
+  CHECK(complaint({C + 1, D, p * p}) == "tokenizer.weight (18, 1, 2, 2), expected (4, 6, 4)");
+  CHECK(complaint({p * p, C * D}) == "tokenizer.weight (18, 1, 2, 2), expected (4, 18)");
+}
+
 TEST_CASE("files of another writer with an index, numbers of 16 bits among them") {
   Communicator const world;
   TemporaryFolder const folder(world);

@@ -7,8 +7,17 @@
 
 namespace dchag::detail {
 
-/// Whether a stored shape is the array's, or the array's with leading axes merged: (6, 2) for (3, 2, 2).
-inline bool is_same_shape(std::vector<std::size_t> const& stored, std::vector<std::size_t> const& whole) {
+/// The kernels (M, 1, p, p) of a convolution, of one input each, with flat patches: (M, p p). Any other shape as it is.
+inline std::vector<std::size_t> with_flat_patches(std::vector<std::size_t> const& shape) {
+  bool const kernels = shape.size() == 4 && shape[1] == 1 && shape[2] == shape[3];
+  return kernels ? std::vector{shape[0], shape[2] * shape[3]} : shape;
+}
+
+/// Whether a stored shape is the array's, or the array's with leading axes merged: (6, 2) for (3, 2, 2). The kernels of
+/// a convolution count as flat: (C D, 1, p, p) for (C, D, s), s = p p.
+inline bool is_same_shape(std::vector<std::size_t> const& as_stored, std::vector<std::size_t> const& whole) {
+  if (as_stored == whole) return true;
+  auto const stored = with_flat_patches(as_stored);
   if (stored.empty() || stored.size() > whole.size()) return stored == whole;
   std::size_t const merged = whole.size() - stored.size();
   std::size_t leading = 1;
@@ -29,9 +38,11 @@ inline std::set<std::size_t> row_sizes(std::vector<std::size_t> const& shape, st
 /// the other has not: (D, 1, p, p) for D s values of (C, D, s), s = p p. A transposed matrix is not.
 inline bool is_reshaped(std::vector<std::size_t> const& stored, std::vector<std::size_t> const& whole,
                         std::size_t count) {
-  auto const a = row_sizes(stored, count);
   auto const b = row_sizes(whole, count);
-  return std::ranges::includes(a, b) || std::ranges::includes(b, a);
+  return std::ranges::any_of(std::vector{stored, with_flat_patches(stored)}, [&](auto const& shape) {
+    auto const a = row_sizes(shape, count);
+    return std::ranges::includes(a, b) || std::ranges::includes(b, a);
+  });
 }
 
 /// Where the values of one of this rank's arrays are.
