@@ -8,6 +8,7 @@
 
 #include <limits>
 #include <memory>
+#include <new>
 
 namespace comm_agree {
 
@@ -34,9 +35,10 @@ Thrown thrown_by(F const& f) {
     return {};
   } catch (Error const& error) {
     auto const* const together = dynamic_cast<comm::ThrownTogether const*>(&error);
-    std::string const kind = dynamic_cast<ShapeError const*>(&error) != nullptr  ? "ShapeError"
-                             : dynamic_cast<CommError const*>(&error) != nullptr ? "CommError"
-                                                                                 : "Error";
+    std::string const kind = dynamic_cast<ShapeError const*>(&error) != nullptr           ? "ShapeError"
+                             : dynamic_cast<CommError const*>(&error) != nullptr          ? "CommError"
+                             : dynamic_cast<dchag::MemoryError const*>(&error) != nullptr ? "MemoryError"
+                                                                                          : "Error";
     return {kind, error.what(), together == nullptr ? 0 : together->ranks};
   }
 }
@@ -73,6 +75,7 @@ TEST_CASE("what one rank throws, all ranks throw") {
     auto const plain = run([] { throw Error("file: missing"); });
     auto const foreign = run([] { throw std::out_of_range("index 7"); });
     auto const unknown = run([] { throw 7; });
+    auto const memory = run([] { throw std::bad_alloc(); });
     // The rank that failed says it in its own words.
     std::string const prefix =
         communicator.rank() == failing ? std::string() : concat("rank ", failing, " of ", size, ": ");
@@ -85,6 +88,9 @@ TEST_CASE("what one rank throws, all ranks throw") {
     CHECK(plain.sentence == prefix + "file: missing");
     CHECK(foreign.kind == "Error");
     CHECK(foreign.sentence == prefix + "index 7");
+    CHECK(memory.kind == "MemoryError");
+    CHECK(memory.sentence == prefix + "out of memory");
+    CHECK(memory.ranks == size);
     CHECK(unknown.kind == "Error");
     CHECK(unknown.sentence == prefix + "something was thrown that is not a std::exception");
   }
@@ -171,6 +177,105 @@ TEST_CASE("the lowest rank that differs is named") {
   int const rank = communicator.rank();
   auto const found = thrown_by([&] { comm::require_same(communicator, "Model", "rows", rank); });
   CHECK(found.sentence == (communicator.size() > 1 ? "Model: rows is 0 on rank 0 but 1 on rank 1" : ""));
+}
+
+TEST_CASE("what a stage is about is said of the rank that fails alone") {
+  Communicator const communicator;
+  int const rank = communicator.rank();
+  int const size = communicator.size();
+  CommCount const count;
+  CHECK(comm::in_stage(communicator, "building", [] { return 3; }) == 3);
+  comm::in_stage(communicator, "building", [] {});
+  std::string const prefix = concat("rank ", rank, " of ", size, ": building: ");
+  auto const alone = [&](auto const& f) { return thrown_by([&] { comm::in_stage(communicator, "building", f); }); };
+  auto const memory = alone([] { throw std::bad_alloc(); });
+  auto const lines = alone([] { throw std::runtime_error("no memory for 'x'\n\n \n"); }); // as Kokkos 3.4 ends some
+  auto const unknown = alone([] { throw 7; });
+  CHECK(count.total_calls() == 0);
+  CHECK(memory.sentence == prefix + "out of memory");
+  CHECK(memory.ranks == 0);
+  CHECK(lines.sentence == prefix + "no memory for 'x'");
+  CHECK(unknown.sentence == prefix + "something was thrown that is not a std::exception");
+}
+
+TEST_CASE("what all ranks throw together leaves a stage as it is, but that a lack of memory says which") {
+  Communicator const communicator;
+  int const rank = communicator.rank();
+  int const size = communicator.size();
+  auto const together = [&](auto const& f) {
+    return thrown_by([&] {
+      comm::in_stage(communicator, "building", [&] {
+        comm::collectively(communicator, [&] {
+          if (rank + 1 == size) f();
+        });
+      });
+    });
+  };
+  auto const shape = together([] { throw ShapeError("image: too small"); });
+  auto const memory = together([] { throw std::bad_alloc(); });
+  std::string const prefix = rank + 1 == size ? "" : concat("rank ", size - 1, " of ", size, ": ");
+  CHECK(shape.kind == "ShapeError");
+  CHECK(shape.sentence == prefix + "image: too small");
+  CHECK(shape.ranks == size);
+  CHECK(memory.kind == "MemoryError");
+  CHECK(memory.sentence == "building: " + prefix + "out of memory");
+  CHECK(memory.ranks == size);
+  if (size > 1) { // a part of them is not all
+    auto const half = communicator.split(rank % 2, rank);
+    auto const part = thrown_by([&] {
+      comm::in_stage(communicator, "building", [&] { comm::collectively(half, [] { throw Error("half"); }); });
+    });
+    CHECK(part.ranks == 0);
+    CHECK(part.sentence == concat("rank ", rank, " of ", size, ": building: half"));
+  }
+}
+
+TEST_CASE("what one group of ranks throws together, all ranks throw") {
+  Communicator const communicator;
+  int const rank = communicator.rank();
+  int const size = communicator.size();
+  auto const group = communicator.split(rank % 2, rank);
+  int const last = group.size() - 1;
+  comm::agree_between_groups(communicator, [&] { comm::require_same(group, "Model", "width", 8); });
+  auto const differs = thrown_by([&] {
+    comm::agree_between_groups(communicator, [&] {
+      comm::require_same(group, "Model", "width", rank % 2 == 0 && group.rank() == last ? 4 : 8);
+    });
+  });
+  bool const expected = size > 2; // ranks 0 and 2
+  CHECK(differs.kind == (expected ? "CommError" : "nothing"));
+  CHECK(differs.ranks == (expected ? size : 0));
+  if (expected)
+    CHECK(differs.sentence == concat(rank % 2 == 0 ? "" : concat("rank 0 of ", size, ": "),
+                                     "Model: width is 8 on rank 0 but 4 on rank ", last));
+  auto const complaint = thrown_by([&] { // of this rank's own input, before anything is sent
+    comm::agree_between_groups(communicator, [&] {
+      if (rank + 1 == size) throw ShapeError("image: too small");
+    });
+  });
+  CHECK(complaint.kind == "ShapeError");
+  CHECK(complaint.ranks == size);
+}
+
+TEST_CASE("what a rank throws in the middle of its group leaves at once") {
+  Communicator const communicator;
+  CommCount const count; // the others would wait
+  auto const leaves = [&](auto const& f) { return thrown_by([&] { comm::agree_between_groups(communicator, f); }); };
+  CHECK(leaves([] { throw CommError("peer: gone"); }).ranks == 0);
+  CHECK(leaves([] { throw dchag::MemoryError("out of memory"); }).ranks == 0);
+  CHECK_THROWS_AS(comm::agree_between_groups(communicator, [] { throw std::bad_alloc(); }), std::bad_alloc);
+  CHECK(count.total_calls() == 0);
+}
+
+TEST_CASE("what all ranks see alike they throw together, without a word to each other") {
+  Communicator const communicator;
+  CommCount const count;
+  comm::require_together<ShapeError>(communicator, true, "unseen");
+  auto const alike = thrown_by([&] { comm::require_together<ShapeError>(communicator, false, "P = ", 3); });
+  CHECK(alike.kind == "ShapeError");
+  CHECK(alike.sentence == "P = 3");
+  CHECK(alike.ranks == communicator.size());
+  CHECK(count.total_calls() == 0);
 }
 
 } // namespace comm_agree

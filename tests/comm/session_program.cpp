@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <dchag/comm/session.hpp>
 
+#include <new>
 #include <string_view>
 
 namespace comm = dchag::comm;
 
 namespace {
-// Ends in the way that is named. On three ranks "alone" and "group" leave ranks waiting for those that failed.
+// Ends in the way that is named. On three ranks "alone", "group", "memory" and "nested" leave ranks waiting for those
+// that failed.
 int run(std::string_view way) {
   comm::Communicator const world;
   return comm::run_main(world, [&] {
@@ -20,6 +22,19 @@ int run(std::string_view way) {
       auto const part = world.split(rank < 2 ? 0 : 1, 0);
       if (rank < 2) comm::collectively(part, [] { throw dchag::Error("ranks 0 and 1"); });
       MPI_Barrier(world.native());
+    }
+    if (way == "memory") {
+      comm::in_stage(world, "building", [&] {
+        if (rank == 1) throw std::bad_alloc();
+        MPI_Barrier(world.native());
+      });
+    }
+    if (way == "nested") { // what sends to others stands inside of an agreement between groups
+      auto const part = world.split(rank < 2 ? 0 : 1, 0);
+      comm::agree_between_groups(world, [&] {
+        if (rank == 1) throw std::bad_alloc();
+        comm::require_same(part, "main", "width", 8);
+      });
     }
     if (way == "together") comm::require_same(world, "main", "rank", rank);
     std::cout << dchag::concat("rank ", rank, " of ", world.size(), '\n');

@@ -27,6 +27,25 @@ Tensor<Space, T, Rank> counting(Space const& exec, Extents<Rank> const& extents)
 
 } // namespace
 
+TEST_CASE_TEMPLATE("allocate: says what there is no memory for, and how much it takes", Case, DCHAG_TEST_CASES) {
+  using T = typename Case::T;
+  using Space = typename Case::ExecutionSpace;
+  auto const sentence = [](Extents<2> const& extents) -> std::string {
+    try {
+      allocate<T>(Space(), "dchag::test::x", extents);
+    } catch (MemoryError const& error) {
+      return error.what();
+    }
+    return "";
+  };
+  std::size_t const large = std::size_t{1} << 48; // times 4 or 8 bytes: more than any address space
+  auto const gibibytes = concat(static_cast<double>(large) * double{sizeof(T)} * 0x1p-30);
+  CHECK(sentence({large, 1}) == concat("out of memory: 'dchag::test::x' takes ", gibibytes, " GiB"));
+  // 64 bits count the product as 0, and Kokkos would make a View without memory
+  CHECK(sentence({std::size_t{1} << 32, std::size_t{1} << 32}).rfind("out of memory: 'dchag::test::x' takes ", 0) == 0);
+  CHECK(sentence({std::size_t{1} << 61, std::size_t{1} << 61}).rfind("out of memory: 'dchag::test::x' takes ", 0) == 0);
+}
+
 TEST_CASE_TEMPLATE("allocate: makes a contiguous view of these extents under this label", Case, DCHAG_TEST_CASES) {
   using Space = typename Case::ExecutionSpace;
   using T = typename Case::T;

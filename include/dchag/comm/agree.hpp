@@ -9,6 +9,15 @@
 #include <cstdint>
 #include <optional>
 
+/// \file
+/// How ranks that may fail by themselves stay together.
+///
+/// Local work that may go wrong on one rank only, such as reading a file, is done inside `collectively`: all ranks then
+/// fail together. What communicates stands outside of it. A rank that fails alone between the messages of others, since
+/// it has no memory for instance, cannot tell them: they wait inside of a collective. Its error leaves everything up to
+/// `run_main` (session.hpp), which prints the sentence and ends all ranks. `in_stage` puts into the sentence which rank
+/// that was, and what it was about. What is thrown under a condition that all ranks see alike, `require_together` marks
+/// as such, and a program ends in order.
 namespace dchag::comm {
 
 /// Beside its own type, what an error carries that every rank of a communicator throws: such a program can end in
@@ -27,23 +36,44 @@ struct CollectiveError : ErrorType, ThrownTogether {
 
 /// What went wrong on one rank, in a form that can be sent.
 struct Failure {
-  enum Kind { none, error, shape_error, comm_error };
+  enum Kind { none, error, shape_error, comm_error, memory_error };
   int kind = none;
   std::string sentence;
 };
+
+/// The sentence of the exception that is being handled.
+inline std::string current_sentence() {
+  try {
+    throw;
+  } catch (std::bad_alloc const&) { // whose own words are a name
+    return "out of memory";
+  } catch (std::exception const& error) {
+    std::string_view const text = error.what();
+    return std::string(text.substr(0, text.find_last_not_of(" \n") + 1)); // Kokkos ends some with empty lines
+  } catch (...) {
+    return "something was thrown that is not a std::exception";
+  }
+}
+
+/// Of the exception that is being handled.
+inline std::string in_stage_sentence(Communicator const& communicator, std::string const& stage) {
+  return concat("rank ", communicator.rank(), " of ", communicator.size(), ": ", stage, ": ", current_sentence());
+}
 
 template <class F>
 Failure failure_of(F const& f) {
   try {
     f();
-  } catch (ShapeError const& error) {
-    return {Failure::shape_error, error.what()};
-  } catch (CommError const& error) {
-    return {Failure::comm_error, error.what()};
-  } catch (std::exception const& error) {
-    return {Failure::error, error.what()};
+  } catch (ShapeError const&) {
+    return {Failure::shape_error, current_sentence()};
+  } catch (CommError const&) {
+    return {Failure::comm_error, current_sentence()};
+  } catch (MemoryError const&) {
+    return {Failure::memory_error, current_sentence()};
+  } catch (std::bad_alloc const&) {
+    return {Failure::memory_error, current_sentence()};
   } catch (...) {
-    return {Failure::error, "something was thrown that is not a std::exception"};
+    return {Failure::error, current_sentence()};
   }
   return {};
 }
@@ -68,6 +98,7 @@ inline void throw_together(Communicator const& communicator, Failure const& own)
   if (!own_words) sentence = concat("rank ", first, " of ", size, ": ", sentence);
   if (kind == Failure::shape_error) throw CollectiveError<ShapeError>(sentence, size);
   if (kind == Failure::comm_error) throw CollectiveError<CommError>(sentence, size);
+  if (kind == Failure::memory_error) throw CollectiveError<MemoryError>(sentence, size);
   throw CollectiveError<Error>(sentence, size);
 }
 
@@ -87,10 +118,10 @@ std::string exact_text(Value const& value) {
 } // namespace detail
 
 /// Runs f on every rank and returns what it returned. If it threw on any of them, every rank throws the error of the
-/// lowest that failed, as ShapeError, CommError or (all others) Error; "rank 2 of 4: " is put before its sentence on
-/// ranks that did not fail with the same words themselves. For what may go wrong on one rank only, such as reading a
-/// file; f itself communicates only where all ranks do.
-/// Collective: one all-reduce of one int; if it fails, three broadcasts besides.
+/// lowest that failed, as ShapeError, CommError, MemoryError (std::bad_alloc too) or (all others) Error; "rank 2 of 4:
+/// " is put before its sentence on ranks that did not fail with the same words themselves. For what may go wrong on one
+/// rank only, such as reading a file. f itself must not communicate: a rank that throws would wait here for others that
+/// wait for it there. Collective: one all-reduce of one int; if it fails, three broadcasts besides.
 template <class F>
 auto collectively(Communicator const& communicator, F const& f) {
   using Result = std::invoke_result_t<F const&>;
@@ -101,6 +132,51 @@ auto collectively(Communicator const& communicator, F const& f) {
     detail::throw_together(communicator, detail::failure_of([&] { result.emplace(f()); }));
     return Result(std::move(*result));
   }
+}
+
+/// Runs f, which communicates within a part of the communicator, a group of a mesh for instance, and returns if none
+/// complained. What all ranks of a part throw together, and what the library's own checks throw of a rank's input
+/// before anything is sent, all ranks of the communicator throw, as of `collectively`. Other errors, such as MPI's or a
+/// lack of memory, leave at once: the rank's own group waits for it. Collective: as `collectively`.
+template <class F>
+void agree_between_groups(Communicator const& communicator, F const& f) {
+  detail::Failure failure;
+  try {
+    f();
+  } catch (ThrownTogether const&) {
+    failure = detail::failure_of([] { throw; });
+  } catch (MemoryError const&) {
+    throw;
+  } catch (CommError const&) {
+    throw;
+  } catch (Error const&) {
+    failure = detail::failure_of([] { throw; });
+  }
+  detail::throw_together(communicator, failure);
+}
+
+/// Runs f, which may communicate, and returns what it returned. What this rank throws alone leaves as an Error "rank 1
+/// of 4: building the model: out of memory". What all ranks of the communicator throw together leaves as it is, but
+/// that a lack of memory on one of them says the stage too. Sends nothing itself.
+template <class F>
+auto in_stage(Communicator const& communicator, std::string const& stage, F const& f)
+    -> std::invoke_result_t<F const&> {
+  try {
+    return f();
+  } catch (ThrownTogether const& together) {
+    if (together.ranks != communicator.size()) throw Error(detail::in_stage_sentence(communicator, stage));
+    if (dynamic_cast<MemoryError const*>(&together) == nullptr) throw;
+    throw detail::CollectiveError<MemoryError>(concat(stage, ": ", detail::current_sentence()), together.ranks);
+  } catch (...) {
+    throw Error(detail::in_stage_sentence(communicator, stage));
+  }
+}
+
+/// Throws an `ErrorType` with the parts as its sentence unless the condition holds, which is the same on every rank of
+/// the communicator. Sends nothing.
+template <class ErrorType, class... Parts>
+void require_together(Communicator const& communicator, bool condition, Parts const&... parts) {
+  if (!condition) throw detail::CollectiveError<ErrorType>(concat(parts...), communicator.size());
 }
 
 /// A named integer, floating-point number, bool or text.

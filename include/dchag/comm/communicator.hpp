@@ -3,7 +3,7 @@
 #pragma once
 
 #include <dchag/comm/detail/check.hpp>
-#include <dchag/core/kokkos.hpp>
+#include <dchag/core/tensor.hpp>
 
 #include <memory>
 #include <utility>
@@ -82,7 +82,10 @@ public:
     std::size_t const bytes = count * sizeof(T);
     if (m_staging.extent(0) < bytes) {
       m_staging = Staging(); // free first: old and new need not live together
-      m_staging = Staging(Kokkos::view_alloc(Kokkos::WithoutInitializing, "dchag::comm::staging"), bytes);
+      std::string const label = "dchag::comm::staging";
+      m_staging = dchag::detail::allocated(label, static_cast<double>(bytes), [&] {
+        return Staging(Kokkos::view_alloc(Kokkos::WithoutInitializing, label), bytes);
+      });
     }
     return reinterpret_cast<T*>(m_staging.data());
   }

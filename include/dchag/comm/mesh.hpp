@@ -59,17 +59,18 @@ private:
     require_same(
         world, "Mesh",
         {{"tensor", shape.tensor}, {"shard", shape.shard}, {"data", shape.data}, {"order", static_cast<int>(order)}});
-    require<CommError>(shape.tensor > 0 && shape.shard > 0 && shape.data > 0 && shape.ranks() == world.size(),
-                       "Mesh: tensor x shard x data is ", shape.tensor, " x ", shape.shard, " x ", shape.data,
-                       ", expected a product of P = ", world.size(), " ranks");
+    require_together<CommError>(world,
+                                shape.tensor > 0 && shape.shard > 0 && shape.data > 0 && shape.ranks() == world.size(),
+                                "Mesh: tensor x shard x data is ", shape.tensor, " x ", shape.shard, " x ", shape.data,
+                                ", expected a product of P = ", world.size(), " ranks");
     if (order == MeshOrder::by_node) {
       auto const node = world.split_by_node();
       int const model = shape.tensor * shape.shard;
       bool const whole = node.size() % model == 0;
       int const worst = all_reduce(world, whole ? 0 : node.size(), Reduce::max);
-      require<CommError>(worst == 0, "Mesh: a node has ", worst,
-                         " ranks, expected a multiple of tensor x shard = ", model,
-                         " so that no model spans two nodes");
+      require_together<CommError>(world, worst == 0, "Mesh: a node has ", worst,
+                                  " ranks, expected a multiple of tensor x shard = ", model,
+                                  " so that no model spans two nodes");
     }
     return shape;
   }

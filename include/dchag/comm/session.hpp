@@ -6,6 +6,7 @@
 #include <dchag/comm/detail/launch.hpp>
 
 #include <chrono>
+#include <cstdio>
 #include <iostream>
 #include <thread>
 
@@ -63,22 +64,31 @@ private:
   bool m_finalize = false;
 };
 
+namespace detail {
+/// The sentence of the exception that is being handled, in one piece, also where there is no memory to make it.
+inline void print_current_error() {
+  try {
+    std::cerr << concat("error: ", current_sentence(), '\n') << std::flush;
+  } catch (...) {
+    std::fputs("error: out of memory\n", stderr);
+  }
+}
+} // namespace detail
+
 /// Returns what f returns, for main to return. An exception that leaves f is printed on stderr as "error: <message>":
 /// if every rank of the communicator throws it (see `collectively`), by rank 0, and all ranks return 1; if not, by the
 /// rank that throws, which then ends the program on all ranks with code 1, so that none waits for it. Collective: all
 /// ranks; sends nothing itself.
 template <class F>
 int run_main(Communicator const& communicator, F const& f) {
-  auto const print = [](std::string const& sentence) { std::cerr << concat("error: ", sentence, '\n') << std::flush; };
   try {
     return f();
-  } catch (std::exception const& error) {
-    auto const* const together = dynamic_cast<ThrownTogether const*>(&error);
-    bool const everywhere = together != nullptr && together->ranks == communicator.size();
-    if (!everywhere || communicator.rank() == 0) print(error.what());
+  } catch (ThrownTogether const& together) {
+    bool const everywhere = together.ranks == communicator.size();
+    if (!everywhere || communicator.rank() == 0) detail::print_current_error();
     if (everywhere) return 1;
   } catch (...) {
-    print("something was thrown that is not a std::exception");
+    detail::print_current_error();
   }
   MPI_Abort(communicator.native(), 1);
   return 1;

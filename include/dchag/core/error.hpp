@@ -23,6 +23,11 @@ struct CommError : Error {
   using Error::Error;
 };
 
+/// Memory that there is not, or that no machine has.
+struct MemoryError : Error {
+  using Error::Error;
+};
+
 /// The parts written one after the other, as operator<< writes them.
 template <class... Parts>
 std::string concat(Parts const&... parts) {

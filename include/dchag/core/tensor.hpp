@@ -3,9 +3,12 @@
 #pragma once
 
 #include <dchag/core/concepts.hpp>
+#include <dchag/core/error.hpp>
 
 #include <array>
+#include <new>
 #include <string>
+#include <string_view>
 
 namespace dchag {
 
@@ -29,6 +32,26 @@ View make_view(Allocation const& allocation, std::array<std::size_t, Rank> const
                std::index_sequence<Axes...>) {
   return View(allocation, extents[Axes]...);
 }
+
+[[noreturn]] inline void throw_no_memory(std::string const& label, double bytes) {
+  throw MemoryError(concat("out of memory: '", label, "' takes ", bytes * 0x1p-30, " GiB"));
+}
+
+/// What f makes, a View of so many bytes. Kokkos would take the product of sizes that 64 bits do not count for a small
+/// one, and says in several lines, as a std::runtime_error, that there is no memory.
+/// Throws: MemoryError with the label and the size.
+template <class F>
+auto allocated(std::string const& label, double bytes, F const& f) {
+  if (!(bytes < 0x1p62)) throw_no_memory(label, bytes);
+  try {
+    return f();
+  } catch (std::bad_alloc const&) {
+    throw_no_memory(label, bytes);
+  } catch (std::runtime_error const& error) {
+    if (std::string_view(error.what()).find("allocat") == std::string_view::npos) throw;
+    throw_no_memory(label, bytes);
+  }
+}
 } // namespace detail
 
 template <std::size_t Rank>
@@ -43,12 +66,16 @@ using Tensor =
 template <class T, std::size_t Rank>
 using HostTensor = Kokkos::View<typename detail::DataType<T, Rank>::type, Kokkos::LayoutRight, Kokkos::HostSpace>;
 
-/// Allocates without initialising, ordered on `exec`.
+/// Allocates without initialising, ordered on `exec`. Throws: MemoryError.
 template <class T, KokkosExecutionSpace ExecutionSpace, std::size_t Rank>
 Tensor<ExecutionSpace, T, Rank> allocate(ExecutionSpace const& exec, std::string const& label,
                                          Extents<Rank> const& extents) {
-  return detail::make_view<Tensor<ExecutionSpace, T, Rank>>(
-      Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, label), extents, std::make_index_sequence<Rank>());
+  double bytes = sizeof(T);
+  for (auto n : extents) bytes *= static_cast<double>(n);
+  return detail::allocated(label, bytes, [&] {
+    return detail::make_view<Tensor<ExecutionSpace, T, Rank>>(
+        Kokkos::view_alloc(exec, Kokkos::WithoutInitializing, label), extents, std::make_index_sequence<Rank>());
+  });
 }
 
 /// Makes `tensor` have these extents: keeps the allocation when it has them already, so that a step repeated with the

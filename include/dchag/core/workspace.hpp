@@ -72,7 +72,10 @@ private:
   static constexpr std::size_t alignment = scratch_alignment;
 
   Block new_block(std::size_t bytes) {
-    return Block(Kokkos::view_alloc(m_exec, Kokkos::WithoutInitializing, "dchag::core::workspace"), bytes + alignment);
+    std::string const label = "dchag::core::workspace";
+    return detail::allocated(label, static_cast<double>(bytes), [&] {
+      return Block(Kokkos::view_alloc(m_exec, Kokkos::WithoutInitializing, label), bytes + alignment);
+    });
   }
 
   // Once nothing is taken, the blocks that growth left behind become one that holds the largest need seen.

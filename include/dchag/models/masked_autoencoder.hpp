@@ -92,7 +92,7 @@ public:
       require_target(target, image.pixels.extent(0));
     });
     comm::require_same(world, "MaskedAutoencoder", {{"samples B", mask.samples()}, {"visible positions", mask.kept()}});
-    comm::collectively(world, [&] { m_aggregator.check(exec, context.aggregator, visible(image, mask)); });
+    comm::agree_between_groups(world, [&] { m_aggregator.check(exec, context.aggregator, visible(image, mask)); });
   }
 
   /// Predicts every channel at every position from the visible ones; the result is `context.prediction`.

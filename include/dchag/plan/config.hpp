@@ -81,8 +81,27 @@ struct Config {
   }
 };
 
+/// More bytes than a rank of such a run holds, by a factor of up to some thousands. Unlike the exact sum it is right
+/// for sizes of any magnitude: below 2^60, 64 bits count every sum.
+inline double upper_bound(Config const& c) {
+  auto const real = [](std::size_t size) { return static_cast<double>(size); };
+  double const patches = real(c.height) / real(c.patch) * (real(c.width) / real(c.patch)); // of a sample
+  double const rows = real(c.samples) * patches;
+  double const pixels = real(c.channels) * real(c.patch) * real(c.patch); // of a patch
+  double const modules = real(c.aggregation.groups) * (1 + real(c.aggregation.level)) + 1;
+  double const tokens = real(c.channels) + modules + real(c.mesh.tensor); // of a position, on the way to one
+  double const D = real(c.features) + real(c.heads), narrow = real(c.decoder_features) + real(c.decoder_heads);
+  double const hidden = real(c.mlp_ratio) + 8, depth = real(c.depth) + 1, decoder_depth = real(c.decoder_depth) + 1;
+  double const kept = rows * (hidden * (depth * D + decoder_depth * narrow) + tokens * D + pixels);
+  double const weights = hidden * (depth * D * D + decoder_depth * narrow * narrow) + modules * (D * D + tokens * D) +
+                         (D + narrow) * (patches + pixels + tokens);
+  double const scratch = real(c.threads) * (tokens + patches) * D;
+  return 64 * real(c.number_bytes) * (kept + weights + scratch);
+}
+
 /// The same, if there is such a model and run.
-/// Throws: ShapeError where sizes do not divide; Error where a strategy has no such layer.
+/// Throws: ShapeError where sizes do not divide, or the bytes cannot be counted; Error where a strategy has no such
+/// layer.
 inline Config const& checked(Config const& c) {
   auto const multiple = [](char const* what, std::size_t size, char const* of, std::size_t divisor) {
     require(size > 0 && divisor > 0 && size % divisor == 0, "plan: ", what, " is ", size, ", expected a multiple of ",
@@ -112,6 +131,8 @@ inline Config const& checked(Config const& c) {
   require<Error>((a.strategy != Strategy::tensor_parallel && a.strategy != Strategy::exact_flat) ||
                      (a.layer == Layer::cross_attention && a.level == 0),
                  "plan: a shared flat aggregation has a tree, expected one cross-attention");
+  double const bound = upper_bound(c);
+  require(bound < 0x1p60, "plan: up to ", bound, " bytes on each rank, expected less than 2^60 = ", 0x1p60);
   return c;
 }
 

@@ -28,8 +28,8 @@ inline comm::Communicator const& agreed(comm::Communicator const& communicator, 
                                         AggregatorConfig const& config) {
   same_config(communicator, where, config);
   std::size_t const ranks = static_cast<std::size_t>(communicator.size());
-  require(ranks <= config.channels, where, ": ranks P = ", ranks,
-          ", expected at most the channels C = ", config.channels);
+  comm::require_together<ShapeError>(communicator, ranks <= config.channels, where, ": ranks P = ", ranks,
+                                     ", expected at most the channels C = ", config.channels);
   return communicator;
 }
 

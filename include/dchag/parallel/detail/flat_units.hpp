@@ -66,8 +66,8 @@ void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
     sizes.push_back(unit.size);
   }
   // what differs within one group must not leave the others waiting
-  comm::collectively(mesh.world(), [&] { comm::require_same(mesh.replicas(), "DataParallel", replicas); });
-  comm::collectively(mesh.world(), [&] { comm::require_same(mesh.tensor(), "DataParallel", tensor); });
+  comm::agree_between_groups(mesh.world(), [&] { comm::require_same(mesh.replicas(), "DataParallel", replicas); });
+  comm::agree_between_groups(mesh.world(), [&] { comm::require_same(mesh.tensor(), "DataParallel", tensor); });
   sizes = comm::all_reduce(mesh.tensor(), sizes, comm::Reduce::max);
   for (std::size_t i = 0; i < units.size(); ++i) {
     units[i].size = sizes[i];
