@@ -120,8 +120,8 @@ void run() {
 
 } // namespace
 
-int main(int argc, char** argv) {
-  Kokkos::ScopeGuard const kokkos(argc, argv);
+int main() {
+  Kokkos::ScopeGuard const kokkos;
   run();
 }
 

@@ -48,13 +48,10 @@ public:
 
 /// Builds the model of a name: "flat", "tensor", "tokens", or the tree of each group and the number of groups, as in
 /// "c4@2"; in the fused form or, if the settings say so, the materialized one. The ranks of `mesh.tensor()` share it.
-/// Keeps a reference to the mesh. Throws: dchag::Error, the same on every rank.
+/// Keeps a reference to the mesh. What does not fit is refused before, by `check_models`.
+/// Collective: all ranks of the mesh. Throws: dchag::Error; on one rank alone if it has not the memory.
 std::unique_ptr<Model> make_model(std::string const& name, ModelSettings const& settings,
                                   dchag::comm::Mesh const& mesh);
-
-/// Throws: dchag::Error if there is no such model.
-void check_model_name(std::string const& name);
-std::string model_names_help();
 
 /// Which positions of each sample mask number `draw` shows.
 Model::Visible draw_mask(std::size_t samples, std::size_t positions, double ratio, std::uint64_t seed,

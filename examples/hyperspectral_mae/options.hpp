@@ -61,12 +61,18 @@ struct Options {
   std::filesystem::path out = "out";
 };
 
-/// Reads the command line.
-/// Returns false if it asks for help only, which is then printed where `print` is set.
-/// Throws: dchag::Error for what cannot be read or is out of range.
-bool parse(int argc, char** argv, bool print, Options& options);
+/// What there is to do after the command line was read.
+enum class Asked { training, text };
+
+/// Reads the command line of a run on so many ranks. A text that it asks for, such as the help, is left in `text`.
+/// Throws: dchag::Error, by the option's name, for what cannot be read, is out of range, or does not fit the others.
+Asked parse(int argc, char const* const* argv, int ranks, Options& options, std::string& text);
 
 /// What must be the same on every rank, by the names of the command line.
 std::vector<dchag::comm::Setting> settings(Options const& options);
+
+/// Of these, what decides the batches, masks, rates and losses of the steps to come: all but where and how the same is
+/// computed, how often it is told, and the data, which are compared by themselves.
+std::vector<dchag::comm::Setting> deciding_settings(Options const& options);
 
 } // namespace hyperspectral

@@ -5,18 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <set>
 
 namespace hyperspectral {
 namespace {
 
-// What decides the batches, masks, rates and losses of the steps to come: the data, and all options but those of where
-// and how the same is computed, and how often it is told.
+// The data, and the options that decide.
 std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options, Dataset const& data) {
-  std::set<std::string> const free{"--data",        "--bands",    "--test-count", // what is read decides
-                                   "--model",       "--mesh",     "--materialized",
-                                   "--recompute",   "--sharding", "--checkpoint-every",
-                                   "--evaluations", "--resume"};
   char checksum[32]; // to the digits that every compiler's rounding leaves
   std::snprintf(checksum, sizeof checksum, "%.7g", data.checksum());
   std::vector<dchag::comm::Setting> all{{"--model", model},
@@ -24,8 +18,7 @@ std::vector<dchag::comm::Setting> deciding(std::string const& model, Options con
                                         {"cubes to train on", data.size(Split::train)},
                                         {"cubes held out", data.size(Split::test)},
                                         {"checksum of the data", std::string(checksum)}};
-  for (auto& setting : settings(options))
-    if (free.count(setting.name) == 0) all.push_back(std::move(setting));
+  for (auto& setting : deciding_settings(options)) all.push_back(std::move(setting));
   return all;
 }
 

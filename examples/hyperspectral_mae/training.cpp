@@ -9,6 +9,7 @@
 #include "pictures/curve_writer.hpp"
 #include "progress_state.hpp"
 #include "resources.hpp"
+#include "stage.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -97,7 +98,8 @@ ProgressState resume(Model& model, std::string const& name, dchag::CheckpointFol
     return {};
   }
   auto const metadata = dchag::load_checkpoint(communicator, *newest.path, model.checkpoint({}), {.verify = false});
-  auto const state = from_metadata(metadata, name, options, data);
+  auto const state =
+      dchag::comm::collectively(communicator, [&] { return from_metadata(metadata, name, options, data); });
   if (speaks) std::printf("%s: goes on from %s\n", name.c_str(), newest.path->string().c_str());
   return state;
 }
@@ -143,7 +145,9 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   // one for all saves: it knows which checkpoints were found damaged
   dchag::CheckpointFolder const folder(communicator, options.out / ("checkpoints_" + name));
-  auto state = options.resume ? resume(model, name, folder, data, options, communicator) : ProgressState();
+  auto state = options.resume ? stage(communicator, "going on from a checkpoint",
+                                      [&] { return resume(model, name, folder, data, options, communicator); })
+                              : ProgressState();
   std::optional<CurveWriter> file;
   auto rows = dchag::comm::collectively(communicator, [&] {
     std::string kept;
@@ -201,7 +205,9 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     state.step = step + 1;
     bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
     if (due || curve.stopped || state.step == options.steps)
-      folder.save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
+      stage(communicator, "writing a checkpoint", [&] {
+        folder.save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
+      });
   }
   curve.seconds = progress.seconds();
   curve.step_seconds = dchag::comm::all_reduce(communicator, step_seconds.empty() ? 0 : median(std::move(step_seconds)),

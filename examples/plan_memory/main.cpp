@@ -7,30 +7,15 @@
 //   plan_memory --channels 500 --groups 16 --mesh 16 4 2 --sharding optimizer
 #include <dchag/plan/memory.hpp>
 
-#include <CLI/CLI.hpp>
-
-#include <algorithm>
 #include <array>
+#include <command_line/option_table.hpp>
 #include <iostream>
-#include <map>
-#include <string>
 
 namespace plan = dchag::plan;
+using command_line::Counts;
 using dchag::parallel::Sharding;
 
 namespace {
-
-template <class Enum>
-void add_choice(CLI::App& app, std::string const& name, Enum& value, std::map<std::string, Enum> const& names,
-                std::string const& help) {
-  auto const initial = std::ranges::find(names, value, [](auto const& entry) { return entry.second; });
-  std::string choices;
-  for (auto const& [choice, chosen] : names) choices += (choices.empty() ? "" : ", ") + choice;
-  app.add_option(name, value, help + ": " + choices)
-      ->transform(CLI::CheckedTransformer(names).description(""))
-      ->type_name("NAME")
-      ->default_str(initial->first);
-}
 
 // The worked example of docs/memory.md, if nothing else is said.
 plan::Config example() {
@@ -54,56 +39,69 @@ int main(int argc, char** argv) try {
   auto config = example();
   auto& aggregation = config.aggregation;
   std::array<std::size_t, 3> mesh{config.mesh.tensor, config.mesh.shard, config.mesh.data};
-  CLI::App app{"Bytes that a rank holds while a masked autoencoder is trained."};
-  app.option_defaults()->always_capture_default();
-  app.add_option("--samples", config.samples, "Of a replica and micro-batch");
-  app.add_option("--height", config.height, "Of the images, in pixels");
-  app.add_option("--width", config.width, "Of the images, in pixels");
-  app.add_option("--patch", config.patch, "Edge of a patch, in pixels");
-  app.add_option("--channels", config.channels, "Channels");
-  app.add_option("--features", config.features, "Features of a token");
-  app.add_option("--heads", config.heads, "Heads of aggregation and encoder");
-  app.add_option("--depth", config.depth, "Encoder blocks");
-  app.add_option("--mlp-ratio", config.mlp_ratio, "Hidden features of an MLP, in features");
-  app.add_option("--decoder-features", config.decoder_features, "Features of a token in the decoder");
-  app.add_option("--decoder-depth", config.decoder_depth, "Decoder blocks");
-  app.add_option("--decoder-heads", config.decoder_heads, "Decoder heads");
-  app.add_option("--mask", config.mask_ratio, "Share of the positions that is hidden");
-  app.add_flag("--dropout", config.dropout, "Numbers are dropped");
-  app.add_flag("--recompute", config.recompute, "Make a block's activations again in the backward pass");
-  add_choice(app, "--strategy", aggregation.strategy,
-             {{"flat", plan::Strategy::flat},
-              {"exact-flat", plan::Strategy::exact_flat},
-              {"groups", plan::Strategy::groups},
-              {"tensor-parallel", plan::Strategy::tensor_parallel},
-              {"distributed-tokenization", plan::Strategy::distributed_tokenization}},
-             "Who aggregates the channels");
-  add_choice(app, "--form", aggregation.form,
-             {{"fused", plan::Form::fused}, {"materialized", plan::Form::materialized}}, "Of the aggregation");
-  add_choice(app, "--layer", aggregation.layer,
-             {{"cross-attention", plan::Layer::cross_attention}, {"linear", plan::Layer::linear}}, "-C or -L");
-  app.add_option("--level", aggregation.level, "Groups of one more level of the trees; 0: Tree0");
-  app.add_option("--groups", aggregation.groups, "Groups of D-CHAG");
-  add_choice(app, "--final", aggregation.final_module,
-             {{"cross-attention", plan::Final::cross_attention},
-              {"linear", plan::Final::linear},
-              {"head-shared", plan::Final::head_shared}},
-             "What reduces the groups' tokens");
-  app.add_flag("--projection-bias", aggregation.projection_bias, "Biases in the cross-attention");
-  add_choice(app, "--encoder", config.encoder,
-             {{"replicated", plan::EncoderForm::replicated},
-              {"tensor", plan::EncoderForm::tensor_parallel},
-              {"sequence", plan::EncoderForm::sequence_parallel}},
-             "How tensor-parallel ranks share the encoder");
-  app.add_option("--mesh", mesh, "Ranks: tensor, shard, data");
-  add_choice(app, "--sharding", config.sharding,
-             {{"none", Sharding::none}, {"optimizer", Sharding::optimizer}, {"full", Sharding::full}},
-             "What shards divide");
-  app.add_option("--number-bytes", config.number_bytes, "4 or 8");
-  app.add_option("--threads", config.threads, "Of a rank");
-  CLI11_PARSE(app, argc, argv);
+  using command_line::Numbers;
+  constexpr Counts sizes{1, 1 << 24};
+  constexpr Counts depths{0, 1 << 12};
+  command_line::OptionTable table("plan_memory", "Bytes that a rank holds while a masked autoencoder is trained.");
+  table.begin_group("Images");
+  table.count("--samples", config.samples, sizes, "Of a replica and micro-batch");
+  table.count("--height", config.height, sizes, "Of the images, in pixels; a multiple of --patch");
+  table.count("--width", config.width, sizes, "Of the images, in pixels; a multiple of --patch");
+  table.count("--patch", config.patch, sizes, "Edge of a patch, in pixels");
+  table.count("--channels", config.channels, sizes, "Channels");
+  table.begin_group("Model");
+  table.count("--features", config.features, sizes, "Features of a token; a multiple of --heads");
+  table.count("--heads", config.heads, sizes, "Heads of aggregation and encoder");
+  table.count("--depth", config.depth, depths, "Encoder blocks");
+  table.count("--mlp-ratio", config.mlp_ratio, {1, 1 << 10}, "Hidden features of an MLP, in features");
+  table.count("--decoder-features", config.decoder_features, sizes,
+              "Features of a token in the decoder; a multiple of --decoder-heads");
+  table.count("--decoder-depth", config.decoder_depth, depths, "Decoder blocks");
+  table.count("--decoder-heads", config.decoder_heads, sizes, "Decoder heads");
+  table.number("--mask", config.mask_ratio, {0, Numbers::End::included, 1, Numbers::End::excluded},
+               "Share of the positions that is hidden");
+  table.flag("--dropout", config.dropout, "Numbers are dropped");
+  table.flag("--recompute", config.recompute, "Make a block's activations again in the backward pass");
+  table.begin_group("Aggregation");
+  table.choice<plan::Strategy>("--strategy", aggregation.strategy,
+                               {{"flat", plan::Strategy::flat},
+                                {"exact-flat", plan::Strategy::exact_flat},
+                                {"groups", plan::Strategy::groups},
+                                {"tensor-parallel", plan::Strategy::tensor_parallel},
+                                {"distributed-tokenization", plan::Strategy::distributed_tokenization}},
+                               "Who aggregates the channels");
+  table.choice<plan::Form>("--form", aggregation.form,
+                           {{"fused", plan::Form::fused}, {"materialized", plan::Form::materialized}},
+                           "Of the aggregation");
+  table.choice<plan::Layer>("--layer", aggregation.layer,
+                            {{"cross-attention", plan::Layer::cross_attention}, {"linear", plan::Layer::linear}},
+                            "-C or -L");
+  table.count("--level", aggregation.level, {0, 1 << 16}, "Groups of one more level of the trees; 0: Tree0");
+  table.count("--groups", aggregation.groups, {1, 1 << 16}, "Groups of D-CHAG");
+  table.choice<plan::Final>("--final", aggregation.final_module,
+                            {{"cross-attention", plan::Final::cross_attention},
+                             {"linear", plan::Final::linear},
+                             {"head-shared", plan::Final::head_shared}},
+                            "What reduces the groups' tokens");
+  table.flag("--projection-bias", aggregation.projection_bias, "Biases in the cross-attention");
+  table.begin_group("Ranks");
+  table.choice<plan::EncoderForm>("--encoder", config.encoder,
+                                  {{"replicated", plan::EncoderForm::replicated},
+                                   {"tensor", plan::EncoderForm::tensor_parallel},
+                                   {"sequence", plan::EncoderForm::sequence_parallel}},
+                                  "How tensor-parallel ranks share the encoder");
+  table.counts("--mesh", mesh, {1, 1 << 20}, "Ranks: tensor, shard, data");
+  table.choice<Sharding>("--sharding", config.sharding,
+                         {{"none", Sharding::none}, {"optimizer", Sharding::optimizer}, {"full", Sharding::full}},
+                         "What shards divide");
+  table.choice<std::size_t>("--number-bytes", config.number_bytes, {{"4", 4}, {"8", 8}}, "Of a float or a double");
+  table.count("--threads", config.threads, {1, 1 << 16}, "Of a rank");
+  if (auto const asked = table.parse(argc, argv); asked != table.Asked::run) {
+    std::cout << (asked == table.Asked::help ? table.help() : table.markdown());
+    return 0;
+  }
   for (auto const* option : {"--groups", "--final"})
-    dchag::require<dchag::Error>(app.count(option) == 0 || aggregation.strategy == plan::Strategy::groups, option,
+    dchag::require<dchag::Error>(!table[option].given || aggregation.strategy == plan::Strategy::groups, option,
                                  " says something of --strategy groups only");
   config.mesh = {mesh[0], mesh[1], mesh[2]};
   auto const memory = plan::memory(config);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <numeric>
 #include <utility>
 
@@ -22,6 +23,12 @@ void require_same_bands(Cube const& first, Cube const& other) {
   if (first.bands == other.bands) return;
   fail(first.source, " has ", first.bands, " bands and ", other.source, " has ", other.bands,
        ", all cubes of a data set need the same");
+}
+
+std::size_t bytes_of(std::vector<Cube> const& cubes) {
+  std::size_t values = 0;
+  for (auto const& cube : cubes) values += cube.values.size();
+  return values * sizeof(float);
 }
 
 std::vector<Cube> make_scenes(SceneOptions scene, std::size_t count, Purpose purpose) {
@@ -39,7 +46,12 @@ std::vector<Cube> make_scenes(SceneOptions scene, std::size_t count, Purpose pur
 std::vector<Cube> read_cubes(std::vector<std::filesystem::path> const& paths) {
   std::vector<Cube> cubes;
   for (auto const& path : list_cubes(paths)) {
-    cubes.push_back(read_cube(path));
+    try {
+      cubes.push_back(read_cube(path));
+    } catch (std::bad_alloc const&) {
+      throw DataMemoryError(path.string() + ": out of memory, behind " + std::to_string(cubes.size()) + " cubes of " +
+                            std::to_string(bytes_of(cubes)) + " bytes");
+    }
     require_same_bands(cubes.front(), cubes.back());
   }
   return cubes;

@@ -97,7 +97,7 @@ private:
 };
 
 /// Reads every cube behind the paths (see list_cubes).
-/// Throws: DataError, with both names where two cubes have different numbers of bands.
+/// Throws: DataError, with both names where two cubes have different numbers of bands; DataMemoryError.
 std::vector<Cube> read_cubes(std::vector<std::filesystem::path> const& paths);
 
 } // namespace hyperspectral

@@ -12,6 +12,11 @@ struct DataError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// There is not the memory for them.
+struct DataMemoryError : DataError {
+  using DataError::DataError;
+};
+
 /// Throws a DataError of the parts written one after the other.
 template <class... Part>
 [[noreturn]] void fail(Part const&... part) {

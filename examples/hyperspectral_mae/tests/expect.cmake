@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The dchag authors
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# cmake -DCOMMAND=<words> -DRESULT=<number, or "failure"> -DTEXT=<regex> [-DFILES=<files or folders that it must make>] -P expect.cmake
+# cmake -DCOMMAND=<words> -DRESULT=<number, "failure", or "abort"> -DTEXT=<regex> [-DFILES=<files or folders that it must make>] -P expect.cmake
 #
 # Runs a command and holds its exit status and what it prints against what is expected, once and not once a rank.
 foreach(file IN LISTS FILES)
@@ -10,7 +10,7 @@ endforeach()
 execute_process(COMMAND ${COMMAND} RESULT_VARIABLE result OUTPUT_VARIABLE text ERROR_VARIABLE text TIMEOUT 240)
 message("${text}")
 string(REPLACE ";" "," text "${text}") # a semicolon would make two matches of one
-if(RESULT STREQUAL "failure")
+if(RESULT MATCHES "^(failure|abort)$")
   if(NOT result MATCHES "^[1-9][0-9]*$")
     message(FATAL_ERROR "ended with '${result}', expected an exit status other than 0")
   endif()
@@ -22,7 +22,12 @@ list(LENGTH found count)
 if(NOT count EQUAL 1)
   message(FATAL_ERROR "printed '${TEXT}' ${count} times, expected once")
 endif()
-if(text MATCHES "MPI_ABORT")
+string(REGEX MATCHALL "(^|\n)error: " errors "${text}")
+list(LENGTH errors count)
+if(count GREATER 1)
+  message(FATAL_ERROR "printed ${count} errors, expected one")
+endif()
+if(text MATCHES "MPI_ABORT" AND NOT RESULT STREQUAL "abort")
   message(FATAL_ERROR "was aborted, expected an orderly end of all ranks")
 endif()
 foreach(file IN LISTS FILES)
