@@ -8,10 +8,9 @@
 # The tensor-parallel ranks of a mesh are consecutive, so with a first number that divides the ranks of a node they stay
 # within it. PROGRAM=... says where the program is, TASKS_PER_NODE=... how many GPUs a node has.
 #
-# srun must know the MPI that the program was built with. SLURM_MPI_TYPE=... names it, one of `srun --mpi=list`: pmix for
-# Open MPI, pmi2 for MPICH and Intel's (which wants I_MPI_PMI_LIBRARY=<path of libpmi2.so> too), cray_shasta for Cray's.
-# Where srun knows none that fits, the program says that each rank is alone: LAUNCHER=<path of its MPI's mpiexec> starts it
-# then; they all find Slurm's nodes by themselves.
+# srun must know how to start what the program's MPI was built for: SLURM_MPI_TYPE=... is one of `srun --mpi=list`, pmix for
+# Open MPI, pmi2 for MPICH and Intel MPI, cray_shasta for Cray's. With a wrong one the program says that its ranks are
+# alone. LAUNCHER=<path of its MPI's mpiexec> does without srun: every mpiexec finds Slurm's nodes by itself.
 #SBATCH --job-name=hyperspectral_mae
 #SBATCH --ntasks-per-node=4
 #SBATCH --gpus-per-node=4
@@ -37,12 +36,12 @@ else
 fi
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}} OMP_PROC_BIND=${OMP_PROC_BIND:-spread}
+# Slurm sends SIGUSR1 to this script two minutes before the end (--signal above). srun and every mpiexec hand it on: each
+# rank ends its step, the checkpoint is written, and --resume finds it the next time.
+ranks=
+trap 'if [[ -n $ranks ]]; then kill -USR1 "$ranks" 2>/dev/null || true; fi' USR1 TERM
 "${launch[@]}" "$program" --resume --checkpoint-every 500 "$@" &
 ranks=$!
-# Slurm sends SIGUSR1 to this script two minutes before the end (--signal above), and SIGTERM when others need the nodes.
-# srun and every mpiexec hand SIGUSR1 on: each rank ends its step, the checkpoint is written, and --resume finds it the
-# next time.
-trap 'kill -USR1 "$ranks" 2>/dev/null || true' USR1 TERM
 while kill -0 "$ranks" 2>/dev/null; do # a signal ends wait, not what it waits for
   wait "$ranks" || true
 done
