@@ -18,6 +18,7 @@
 // what everything is made of
 #include <dchag/core/check.hpp>
 #include <dchag/core/concepts.hpp>
+#include <dchag/core/description.hpp>
 #include <dchag/core/error.hpp>
 #include <dchag/core/parallel.hpp>
 #include <dchag/core/random.hpp>

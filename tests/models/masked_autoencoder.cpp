@@ -4,15 +4,18 @@
 #include <dchag/comm/collectives.hpp>
 #include <dchag/models/masked_autoencoder.hpp>
 #include <dchag/train/adamw.hpp>
+#include <dchag/train/checkpoint.hpp>
 #include <dchag/train/clipping.hpp>
 
 #include <doctest/doctest.h>
 
+#include <support/aggregation.hpp>
 #include <support/allocations.hpp>
 #include <support/gradient_check.hpp>
 #include <support/parameters.hpp>
 #include <support/sentence.hpp>
 #include <support/spaces.hpp>
+#include <support/temporary_folder.hpp>
 
 namespace models_masked_autoencoder {
 
@@ -23,6 +26,14 @@ namespace {
 
 constexpr std::size_t channels = 13, groups = 12, height = 6, width = 8, patch = 2, positions = 12;
 
+/// How a trial differs from the others.
+struct Variant {
+  std::vector<std::string> names = {};  // of the channels
+  std::vector<std::size_t> planes = {}; // of the image with all channels, in the model's order; if empty, as they are
+  std::size_t heads = 2;
+  double norm_epsilon = layers::default_norm_epsilon;
+};
+
 /// A small model at work on random images of which each rank has its own planes.
 template <class Space, class T>
 class Trial {
@@ -31,26 +42,34 @@ public:
   using Model = MaskedAutoencoder<Aggregator>;
   using Mask = typename Model::Mask;
 
-  explicit Trial(comm::Communicator const& communicator, std::size_t samples = 2)
-      : m_communicator(communicator),
-        m_model(m_exec,
-                Aggregator(m_exec, communicator,
-                           {.channels = channels, .groups = groups, .patch = patch, .width = 8, .heads = 2, .seed = 5}),
-                {.height = height,
-                 .width = width,
-                 .depth = 2,
-                 .heads = 2,
-                 .decoder_features = 6,
-                 .decoder_depth = 1,
-                 .decoder_heads = 3,
-                 .mlp_ratio = 2}),
+  explicit Trial(comm::Communicator const& communicator, std::size_t samples = 2, Variant const& variant = {})
+      : m_communicator(communicator), m_model(m_exec,
+                                              Aggregator(m_exec, communicator,
+                                                         {.channels = channels,
+                                                          .groups = groups,
+                                                          .patch = patch,
+                                                          .width = 8,
+                                                          .heads = 2,
+                                                          .seed = 5,
+                                                          .channel_names = variant.names}),
+                                              {.height = height,
+                                               .width = width,
+                                               .depth = 2,
+                                               .heads = variant.heads,
+                                               .decoder_features = 6,
+                                               .decoder_depth = 1,
+                                               .decoder_heads = 3,
+                                               .mlp_ratio = 2,
+                                               .norm_epsilon = variant.norm_epsilon}),
         m_image(random_tensor<T>(m_exec, 1, "image", {samples, channels, height, width})) {
     m_mask.draw(m_exec, samples, positions, 0.75, Mask::Loss::hidden, 1, 0);
+    if (!variant.planes.empty()) m_image = planes_of(m_exec, m_image, variant.planes);
   }
 
   Model& model() { return m_model; }
   auto const& image() const { return m_image; }
   auto const& mask() const { return m_mask; }
+  auto const& context() const { return m_context; }
 
   double loss() {
     m_model.forward(m_workspace, m_context, own(), m_mask);
@@ -200,6 +219,86 @@ TEST_CASE_TEMPLATE("training lowers the loss and allocates nothing after the fir
   auto const allocations = counter.number();
   CHECK(allocations == 0);
   CHECK(last < first);
+}
+
+TEST_CASE("a model whose channels have another order goes on from the other's checkpoint as that does") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  using Trial = Trial<Space, double>;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  TemporaryFolder const folder(world);
+  auto const path = folder / "c.safetensors";
+  Variant first, other, crossed;
+  for (std::size_t c = 0; c < channels; ++c) first.names.push_back(concat(400 + 10 * c, " nm"));
+  other.planes = crossed.planes = {1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}; // both are of group 0
+  std::swap(crossed.planes[2], crossed.planes[3]);                            // these are not
+  for (auto* variant : {&other, &crossed})
+    for (auto const c : variant->planes) variant->names.push_back(first.names[c]);
+
+  Trial trial(world, 2, first);
+  randomize(trial.model());
+  AdamW<Space, double> optimizer(trial.exec(), trial.model());
+  for (std::uint64_t draw = 0; draw < 2; ++draw) trial.train(optimizer, draw);
+  save_checkpoint(world, path, {trial.model(), optimizer});
+
+  Trial read(world, 2, other);
+  AdamW<Space, double> read_optimizer(read.exec(), read.model());
+  CHECK(load_checkpoint(world, path, {read.model(), read_optimizer}).remarks.size() == 1);
+  for (std::uint64_t draw = 2; draw < 5; ++draw) { // the moments too are those of the same channels
+    double const expected = trial.train(optimizer, draw);
+    CHECK(std::fabs(read.train(read_optimizer, draw) - expected) <= 1e-12 * expected);
+  }
+
+  auto const complaint = [&](Variant const& variant) {
+    Trial wrong(world, 2, variant);
+    auto const before = values_of(wrong.model());
+    auto const sentence = sentence_of([&] { load_checkpoint(world, path, {wrong.model()}); });
+    CHECK(values_of(wrong.model()) == before);
+    return sentence.substr(std::min(sentence.size(), sentence.find("was written")));
+  };
+  Variant heads = first, epsilon = first;
+  heads.heads = 4;
+  epsilon.norm_epsilon = 1e-6;
+  CHECK(complaint(heads) == "was written with encoder heads 2, expected 4");
+  CHECK(complaint(epsilon) ==
+        "was written with encoder norm epsilon 1e-05, expected 1e-06; decoder norm epsilon 1e-05, "
+        "expected 1e-06");
+  CHECK(complaint(crossed) ==
+        "was written with channel '430 nm' in group 2, module 0, expected group 1, module 0: what "
+        "the model computes depends on that");
+
+  auto const description = *read_metadata(world, path).description;
+  CHECK(description == trial.model().describe());
+  CHECK(description.get<std::string>("encoder grid") == "3 x 4");
+  for (auto const& [name, value] : {std::pair("patch", 2u),
+                                    {"aggregation width", 8u},
+                                    {"aggregation heads", 2u},
+                                    {"aggregation groups", 12u},
+                                    {"image height", 6u},
+                                    {"image width", 8u},
+                                    {"encoder depth", 2u},
+                                    {"encoder mlp ratio", 2u},
+                                    {"decoder width", 6u},
+                                    {"decoder heads", 3u},
+                                    {"head hidden layers", 0u}})
+    CHECK_MESSAGE(description.get<unsigned>(name) == value, name);
+}
+
+TEST_CASE("the epsilon of the layer norms reaches encoder and decoder") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  comm::Communicator const world(MPI_COMM_WORLD);
+  auto const power = [&](double norm_epsilon) { // of what the last norms give, which scale by 1 and shift by 0
+    Trial<Space, double> trial(world, 2, {.norm_epsilon = norm_epsilon});
+    trial.loss();
+    std::vector<double> means;
+    for (auto const& values : {flat(trial.context().latent), flat(trial.context().decoded)}) {
+      double sum = 0;
+      for (double const x : values) sum += x * x;
+      means.push_back(sum / static_cast<double>(values.size()));
+    }
+    return means;
+  };
+  for (double const mean : power(1e-9)) CHECK(std::fabs(mean - 1) < 1e-6);
+  for (double const mean : power(0.5)) CHECK(mean < 0.9);
 }
 
 TEST_CASE("sizes that do not fit are refused on every rank") {

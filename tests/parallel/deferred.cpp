@@ -21,10 +21,13 @@ using Aggregator = DistributedAggregator<Space, float, Tree<CrossAttention>>;
 using Autoencoder = MaskedAutoencoder<Aggregator, parallel::SequenceParallel>;
 
 /// Blocks enough for the largest unit to be a small part of the whole.
-Autoencoder autoencoder(comm::Communicator const& tensor) {
+Autoencoder autoencoder(comm::Communicator const& tensor, std::vector<std::string> const& channel_names = {}) {
   Space const exec;
   return Autoencoder(
-      exec, Aggregator(exec, tensor, {.channels = 9, .groups = 4, .patch = 2, .width = 32, .heads = 4, .seed = 5}),
+      exec,
+      Aggregator(
+          exec, tensor,
+          {.channels = 9, .groups = 4, .patch = 2, .width = 32, .heads = 4, .seed = 5, .channel_names = channel_names}),
       {.height = 6,
        .width = 8,
        .depth = 12,
@@ -199,6 +202,41 @@ TEST_CASE("a parameter that one rank alone has nothing for is refused on every r
   if (world.rank() + 1 == world.size()) model.for_each_parameter([](auto& parameter) { parameter.bind({}, {}); });
   auto const sentence = sentence_of([&] { parallel::DataParallel(Space(), mesh, model, Sharding::none); });
   CHECK(sentence.find("DataParallel: layer0.weight holds 0 values, expected 30") != std::string::npos);
+}
+
+TEST_CASE("what a model means is the same on every mesh, and channels are matched there too") {
+  comm::Communicator const world;
+  auto const self = comm::Communicator::self();
+  TemporaryFolder const folder(world);
+  std::vector<std::string> const names{"a", "b", "c", "d", "e", "f", "g", "h", "i"};
+  std::vector<std::string> const others{"c", "a", "b", "e", "d", "f", "g", "i", "h"}; // each in its group
+  auto const own = folder / concat("one", world.rank(), ".safetensors");
+  auto one = autoencoder(self, names), other = autoencoder(self, others);
+  save_checkpoint(self, own, one);
+  load_checkpoint(self, own, other);
+  auto const expected = values_of(other);
+  auto const first = [](Numbers const& numbers, std::size_t channel) { // weights of a channel
+    auto const begin = numbers.at("tokenizer.weight").begin() + static_cast<long>(channel * 32 * 4);
+    return std::vector(begin, begin + 32 * 4);
+  };
+  CHECK(first(expected, 0) == first(values_of(one), 2));
+  for (int tensor = 1; tensor <= std::min(world.size(), 4); tensor *= 2)
+    for (auto const& shape : mesh_shapes(world.size(), tensor))
+      for (auto const sharding : all_shardings) {
+        comm::Mesh const mesh(world, shape);
+        auto const path = folder / concat(tensor, shape.shard, static_cast<int>(sharding), ".safetensors");
+        {
+          auto model = deferred([&] { return autoencoder(mesh.tensor(), names); });
+          parallel::DataParallel training(Space(), mesh, model, sharding);
+          save_checkpoint(world, path, training);
+          CHECK(everywhere(world, bytes_of(path) == bytes_of(own)));
+          CHECK(everywhere(world, read_metadata(world, path).description == one.describe()));
+        }
+        auto model = deferred([&] { return autoencoder(mesh.tensor(), others); });
+        parallel::DataParallel training(Space(), mesh, model, sharding);
+        CHECK(load_checkpoint(world, path, training).remarks.size() == 1);
+        CHECK(everywhere(world, values_of(training) == part_of(expected, training)));
+      }
 }
 
 TEST_CASE("a checkpoint is read into a deferred model, and goes on as what wrote it") {

@@ -18,6 +18,14 @@ struct AggregationConfig {
   bool projection_bias = false;    ///< biases on queries, keys and values of the cross-attention, as ClimaX has
   ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
   Range own_heads = {};            ///< of this rank, where ranks share the heads; if empty, all
+  Range channels = {};             ///< of the model, which the inputs are; if empty, they are none
+};
+
+/// What a level's layer learns of each of its inputs, so that a file whose channels have another order can be read.
+enum class InputWeights {
+  none,    ///< nothing: its inputs are all treated alike
+  marked,  ///< weights, which are marked as those of `AggregationConfig::channels` (see `ParameterSpec::channels`)
+  unmarked ///< anything else
 };
 
 /// A module of a tree: reduces the tokens of each position to one.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/channels/image.hpp>
+#include <dchag/core/description.hpp>
 #include <dchag/core/error.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/layers/parameter.hpp>
@@ -53,6 +54,8 @@ public:
 
   Config const& config() const { return m_held->config; }
   Range own_channels() const { return m_held->own; }
+  /// What the aggregator says of itself.
+  Description const& describe() const { return m_held->description; }
 
   /// Calls the aggregator's `check`.
   template <class Input>
@@ -81,7 +84,8 @@ public:
 
 private:
   struct Interface {
-    Interface(Config const& of_model, Range own_channels) : config(of_model), own(own_channels) {}
+    Interface(Config const& of_model, Range own_channels, Description of_itself)
+        : config(of_model), own(own_channels), description(std::move(of_itself)) {}
     virtual ~Interface() = default;
     virtual std::unique_ptr<AnyContext> make_context() const = 0;
     virtual void check(ExecutionSpace const& exec, AnyContext& context, Image<Pixels> const& image) const = 0;
@@ -96,6 +100,7 @@ private:
     }
     Config config;
     Range own;
+    Description description;
     std::uint64_t id = next_id(); // an address may be used again
   };
 
@@ -107,8 +112,15 @@ private:
 
     explicit Held(Aggregator held)
         : Interface({held.config().channels, held.config().patch, held.config().width, held.config().seed},
-                    held.own_channels()),
+                    held.own_channels(), description_of(held)),
           aggregator(std::move(held)) {}
+
+    static Description description_of(Aggregator const& held) {
+      if constexpr (Described<Aggregator>)
+        return held.describe();
+      else
+        return {};
+    }
 
     static auto& own(AnyContext& context) { return static_cast<HeldContext&>(context).context; }
     static auto const& own(AnyContext const& context) { return static_cast<HeldContext const&>(context).context; }

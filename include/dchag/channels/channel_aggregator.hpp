@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/channels/detail/describe.hpp>
 #include <dchag/channels/detail/token_stage.hpp>
 #include <dchag/channels/tree.hpp>
 
@@ -15,9 +16,15 @@ struct AggregatorConfig {
   std::size_t heads;    ///< h, of the cross-attention
   bool projection_bias = false;
   std::uint64_t seed = 0;
-  ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
+  ops::PoolingChoice pooling = {};             ///< of the fused cross-attention; left to the cost model if not said
+  std::vector<std::string> channel_names = {}; ///< (C), by which checkpoints know the channels; empty: by their order
 
-  AggregationConfig aggregation() const { return {width, heads, projection_bias, pooling}; }
+  /// Of modules whose inputs are all channels.
+  AggregationConfig aggregation() const {
+    AggregationConfig result{width, heads, projection_bias, pooling};
+    result.channels = {0, channels};
+    return result;
+  }
 };
 
 /// Tokenizes all channels of an image and reduces them to one token per position, on one rank. With
@@ -43,8 +50,8 @@ public:
   };
 
   ChannelAggregator(ExecutionSpace const& exec, AggregatorConfig const& config)
-      : m_config(config), m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width},
-                                      Range{0, config.channels}, config.seed),
+      : m_config(checked(config)), m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width},
+                                               Range{0, config.channels}, config.seed),
         m_tree(exec, "tree", config.channels, config.aggregation(), Placement::replicated, config.seed) {}
 
   AggregatorConfig const& config() const { return m_config; }
@@ -97,7 +104,14 @@ public:
     m_tree.for_each_parameter(f);
   }
 
+  Description describe() const { return detail::describe_aggregator<T, TreePolicy, void>(m_config, 0); }
+
 private:
+  static AggregatorConfig const& checked(AggregatorConfig const& config) {
+    detail::checked_names("ChannelAggregator", config.channel_names, config.channels);
+    return config;
+  }
+
   template <class Pixels>
   void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {
     context.plan.update(exec, image.channels, m_config.channels, own_channels());

@@ -16,6 +16,10 @@ namespace dchag {
 /// `.out` `.weight` (D, D); `.out.bias` (D) always, the other `.bias` on request. They are the same in both forms.
 /// Source: the paper, section 3; biases as in ClimaX (Nguyen et al. 2023) on request.
 struct CrossAttention {
+  static constexpr char const* name = "cross_attention";
+  static constexpr bool has_heads = true;
+  static constexpr InputWeights input_weights = InputWeights::none;
+
   template <class ExecutionSpace, class T, class Form>
   struct Implementation {
     using type = detail::FusedCrossAttention<ExecutionSpace, T, TokenType<Form, T>>;

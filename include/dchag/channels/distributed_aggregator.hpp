@@ -20,9 +20,15 @@ struct DistributedAggregatorConfig {
   std::size_t heads;    ///< h, of the cross-attention
   bool projection_bias = false;
   std::uint64_t seed = 0;
-  ops::PoolingChoice pooling = {}; ///< of the fused cross-attention; left to the cost model if not said
+  ops::PoolingChoice pooling = {};             ///< of the fused cross-attention; left to the cost model if not said
+  std::vector<std::string> channel_names = {}; ///< (C), by which checkpoints know the channels; empty: by their order
 
-  AggregationConfig aggregation() const { return {width, heads, projection_bias, pooling}; }
+  /// Of modules whose inputs are these channels, or none.
+  AggregationConfig aggregation(Range inputs = {}) const {
+    AggregationConfig result{width, heads, projection_bias, pooling};
+    result.channels = inputs;
+    return result;
+  }
 };
 
 /// D-CHAG: each rank tokenizes its own channels and reduces each of its groups to one token per position by a tree; one
@@ -68,8 +74,8 @@ public:
         m_final(make_final(exec, communicator, config)) {
     auto const placement = communicator.size() == 1 ? Placement::replicated : Placement::distributed;
     for (std::size_t g = own_groups().begin; g < own_groups().end; ++g)
-      m_trees.emplace_back(exec, "group" + std::to_string(g), m_partition.group(g).size(), config.aggregation(),
-                           placement, config.seed);
+      m_trees.emplace_back(exec, "group" + std::to_string(g), m_partition.group(g).size(),
+                           config.aggregation(m_partition.group(g)), placement, config.seed);
   }
 
   DistributedAggregator(ExecutionSpace const&, comm::Communicator const&&, DistributedAggregatorConfig const&) = delete;
@@ -146,6 +152,8 @@ public:
     for (auto& tree : m_trees) tree.for_each_parameter(f);
     m_final.for_each_parameter(f);
   }
+
+  Description describe() const { return detail::describe_aggregator<T, TreePolicy, Final>(m_config, m_config.groups); }
 
 private:
   static constexpr bool shares_heads = std::same_as<Final, HeadShared>;

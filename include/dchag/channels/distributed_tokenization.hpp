@@ -97,6 +97,8 @@ public:
     m_tree.for_each_parameter(f);
   }
 
+  Description describe() const { return detail::describe_aggregator<T, TreePolicy, void>(m_config, 0); }
+
 private:
   std::size_t rank() const { return static_cast<std::size_t>(m_communicator.rank()); }
   std::size_t ranks() const { return static_cast<std::size_t>(m_communicator.size()); }

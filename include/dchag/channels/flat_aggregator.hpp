@@ -104,6 +104,8 @@ public:
     m_module.for_each_parameter(f);
   }
 
+  Description describe() const { return detail::describe_flat<T>(m_config); }
+
 private:
   template <class Pixels>
   void prepare(ExecutionSpace const& exec, Context& context, Image<Pixels> const& image) const {

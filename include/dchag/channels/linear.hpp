@@ -20,9 +20,10 @@ public:
   using value_type = T;
   using Context = struct {};
 
-  LinearModule(ExecutionSpace const& exec, std::string const& name, std::size_t inputs,
-               AggregationConfig const& /*config*/, Placement placement, std::uint64_t /*seed*/)
-      : m_weight(exec, {.name = name + ".weight", .shape = {inputs}, .placement = placement},
+  LinearModule(ExecutionSpace const& exec, std::string const& name, std::size_t inputs, AggregationConfig const& config,
+               Placement placement, std::uint64_t /*seed*/)
+      : m_weight(exec,
+                 {.name = name + ".weight", .shape = {inputs}, .placement = placement, .channels = config.channels},
                  initial::constant(1.0 / static_cast<double>(inputs))),
         m_bias(exec, {.name = name + ".bias", .shape = {1}, .placement = placement}, initial::constant(0)) {}
 
@@ -77,6 +78,10 @@ private:
 
 /// The paper's -L: an aggregation by a weighted sum, as a level of a tree.
 struct Linear {
+  static constexpr char const* name = "linear";
+  static constexpr bool has_heads = false;
+  static constexpr InputWeights input_weights = InputWeights::marked;
+
   template <class ExecutionSpace, class T, class /*Form*/>
   using Module = LinearModule<ExecutionSpace, T>;
 };

@@ -198,6 +198,7 @@ private:
   ParameterSpec spec(std::string name, std::vector<std::size_t> shape, bool decay) const {
     ParameterSpec result{.name = std::move(name), .shape = std::move(shape), .decay = decay};
     result.partial_gradient = m_partial_gradient;
+    result.channels = {0, m_config.channels};
     if (m_own.size() == m_config.channels) return result;
     result.placement = Placement::distributed;
     result.whole = result.shape;

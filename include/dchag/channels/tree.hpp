@@ -13,6 +13,9 @@ namespace dchag {
 /// Whether each group of a level has a module of its own, or all groups share one (as the published runs do).
 enum class Modules { separate, shared };
 
+/// A layer says what it is in a description by `name`, a text; whether its function depends on
+/// `AggregationConfig::heads` by `has_heads`; what it learns of its inputs by `input_weights`. It need not.
+///
 /// One level of a tree: cuts its inputs into `Groups` contiguous groups as equal as possible (as many groups as inputs
 /// if there are fewer) and reduces each to one token with `Layer`: `CrossAttention` or `Linear`.
 template <class Layer, std::size_t Groups, Modules Sharing = Modules::separate>
@@ -69,9 +72,14 @@ public:
             Placement placement, std::uint64_t seed)
       : m_inputs(inputs), m_groups(std::min(Level::groups, inputs)) {
     std::size_t const modules = Level::sharing == Modules::shared ? 1 : m_groups;
-    for (std::size_t i = 0; i < modules; ++i) // a shared module has inputs enough for the largest group, the first
-      m_modules.emplace_back(exec, name + ".module" + std::to_string(i), even_part(inputs, m_groups, i).size(), config,
-                             placement, seed);
+    for (std::size_t i = 0; i < modules; ++i) { // a shared module has inputs enough for the largest group, the first
+      Range const group = even_part(inputs, m_groups, i);
+      auto own = config;
+      own.channels = {};
+      if (config.channels.size() > 0 && modules == m_groups)
+        own.channels = {config.channels.begin + group.begin, config.channels.begin + group.end};
+      m_modules.emplace_back(exec, name + ".module" + std::to_string(i), group.size(), own, placement, seed);
+    }
   }
 
   std::size_t groups() const { return m_groups; }
@@ -215,12 +223,13 @@ private:
   // Each level's inputs are the outputs of the one below.
   template <std::size_t... Depths>
   static typename Levels::stages make_levels(ExecutionSpace const& exec, std::string const& name, std::size_t inputs,
-                                             AggregationConfig const& config, Placement placement, std::uint64_t seed,
+                                             AggregationConfig config, Placement placement, std::uint64_t seed,
                                              std::index_sequence<Depths...>) {
     auto const make = [&]<std::size_t i>(std::integral_constant<std::size_t, i>) {
       std::tuple_element_t<i, typename Levels::stages> level(exec, name + ".level" + std::to_string(i), inputs, config,
                                                              placement, seed);
       inputs = level.groups();
+      config.channels = {}; // the inputs of the levels above are tokens
       return level;
     };
     return typename Levels::stages{make(std::integral_constant<std::size_t, Depths>())...}; // braces: in this order

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <dchag/comm/collectives.hpp>
+#include <dchag/core/exact_text.hpp>
 #include <dchag/core/hash.hpp>
 
-#include <charconv>
 #include <cstdint>
 #include <optional>
 
@@ -101,20 +101,6 @@ inline void throw_together(Communicator const& communicator, Failure const& own)
   if (kind == Failure::memory_error) throw CollectiveError<MemoryError>(sentence, size);
   throw CollectiveError<Error>(sentence, size);
 }
-
-/// A value in as many digits as tell it from every other.
-template <class Value>
-std::string exact_text(Value const& value) {
-  if constexpr (std::same_as<Value, bool>) {
-    return value ? "true" : "false";
-  } else if constexpr (std::is_arithmetic_v<Value>) {
-    char digits[64] = {};
-    auto const end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
-    return std::string(digits, end);
-  } else {
-    return std::string(value);
-  }
-}
 } // namespace detail
 
 /// Runs f on every rank and returns what it returned. If it threw on any of them, every rank throws the error of the
@@ -183,7 +169,7 @@ void require_together(Communicator const& communicator, bool condition, Parts co
 struct Setting {
   template <class Value>
   Setting(std::string setting_name, Value const& setting_value)
-      : name(std::move(setting_name)), value(detail::exact_text(setting_value)) {}
+      : name(std::move(setting_name)), value(exact_text(setting_value)) {}
 
   std::string name;
   std::string value;

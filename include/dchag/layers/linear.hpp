@@ -36,6 +36,7 @@ public:
     bool bias = true;
     Placement placement = Placement::replicated;
     Cut cut = {};
+    Range channels = {}; ///< to which the outputs belong (see `ParameterSpec::channels`)
   };
 
   Linear(ExecutionSpace const& exec, std::string const& name, Config const& config, std::uint64_t seed)
@@ -100,7 +101,8 @@ private:
     ParameterSpec result{.name = std::move(name),
                          .shape = {config.outputs / cut.blocks},
                          .decay = is_weight,
-                         .placement = config.placement};
+                         .placement = config.placement,
+                         .channels = config.channels};
     if (cut.blocks > 1) result.shape.insert(result.shape.begin(), cut.blocks);
     std::size_t const axis = cut.axis == Cut::Axis::inputs ? result.shape.size() : result.shape.size() - 1;
     if (is_weight) result.shape.push_back(config.inputs);

@@ -30,6 +30,8 @@ struct ParameterSpec {
   std::vector<std::size_t> begin = {};         ///< of the box in the whole, along each axis; if empty, zeros
   bool partial_gradient = false; ///< the gradient is the sum over the ranks of tensor parallelism of what each computes
   Range run = {};                ///< of the box's values; if empty, all of them
+  Range channels = {}; ///< of the model, to which the leading axis of the whole belongs, in order, each to equally many
+                       ///< of its indices; if empty, it belongs to no channels
 
   /// Numbers in the box, and in the whole.
   std::size_t box_size() const { return product(shape); }

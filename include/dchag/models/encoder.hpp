@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/comm/agree.hpp>
+#include <dchag/core/description.hpp>
 #include <dchag/layers/unit.hpp>
 #include <dchag/models/position_embedding.hpp>
 #include <dchag/parallel/encoder_block.hpp>
@@ -74,6 +75,7 @@ public:
   Encoder(ExecutionSpace const& exec, std::string const& name, EncoderConfig const& config, std::uint64_t seed,
           Form const& form = Form())
       : m_form(agreed(form, name, config, seed)), m_recompute(config.recompute),
+        m_description(description_of(name, config)),
         m_embedding(exec, name + ".position", config.grid, config.width, Form::cuts_rows), m_units(config.depth),
         m_norm(exec, name + ".norm", config.width, Form::cuts_rows, config.norm_epsilon) {
     typename Block::Config const block{config.width, config.heads, config.mlp_ratio, config.dropout,
@@ -138,7 +140,19 @@ public:
     for (std::size_t i = 0; i < m_blocks.size(); ++i) f(m_units[i], m_blocks[i]);
   }
 
+  Description const& describe() const { return m_description; }
+
 private:
+  static Description description_of(std::string const& name, EncoderConfig const& config) {
+    Description description;
+    description.set(name + " grid", concat(config.grid.rows, " x ", config.grid.columns));
+    description.set(name + " positions", "learned").set(name + " width", config.width);
+    description.set(name + " depth", config.depth).set(name + " heads", config.heads);
+    description.set(name + " mlp ratio", config.mlp_ratio).set(name + " norm epsilon", config.norm_epsilon);
+    description.note(name + " dropout", config.dropout);
+    return description;
+  }
+
   // Ranks of different encoders would wait for each other for ever.
   static Form const& agreed(Form const& form, std::string const& name, EncoderConfig const& config,
                             std::uint64_t seed) {
@@ -204,6 +218,7 @@ private:
 
   Form m_form;
   bool m_recompute;
+  Description m_description;
   PositionEmbedding<ExecutionSpace, T> m_embedding;
   std::vector<Block> m_blocks;
   std::vector<Unit> m_units; // of the blocks

@@ -73,7 +73,12 @@ public:
                   {m_grid, config.decoder_features, config.decoder_depth, config.decoder_heads, config.mlp_ratio,
                    config.dropout, config.recompute, config.norm_epsilon},
                   seed()),
-        m_head(exec, "head", {.inputs = config.decoder_features, .outputs = outputs(), .hidden_layers = 0}, seed()) {}
+        m_head(exec, "head",
+               {.inputs = config.decoder_features,
+                .outputs = outputs(),
+                .hidden_layers = 0,
+                .channels = {0, m_aggregator.config().channels}},
+               seed()) {}
 
   Grid grid() const { return m_grid; }
   Aggregator const& aggregator() const { return m_aggregator; }
@@ -178,6 +183,14 @@ public:
     m_encoder.for_each_unit(f);
     m_decoder.for_each_unit(f);
     f(m_head_unit, m_head);
+  }
+
+  /// What its parts say, and the size of the images.
+  Description describe() const {
+    Description description;
+    if constexpr (Described<Aggregator>) description.add(m_aggregator.describe());
+    description.set("image height", m_config.height).set("image width", m_config.width);
+    return description.add(m_encoder.describe()).add(m_decoder.describe()).add(m_head.describe());
   }
 
 private:

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/description.hpp>
 #include <dchag/layers/linear.hpp>
 #include <dchag/ops/gelu.hpp>
 
@@ -22,6 +23,7 @@ public:
     std::size_t inputs;  ///< D
     std::size_t outputs; ///< C s
     std::size_t hidden_layers = 2;
+    Range channels = {}; ///< of the model, which it predicts: their pixels are marked in the checkpoint; if empty, not
   };
 
   struct Context {
@@ -30,7 +32,8 @@ public:
   };
 
   PredictionHead(ExecutionSpace const& exec, std::string const& name, Config const& config, std::uint64_t seed)
-      : m_out(exec, name + ".out", {.inputs = config.inputs, .outputs = config.outputs}, seed) {
+      : m_name(name), m_out(exec, name + ".out",
+                            {.inputs = config.inputs, .outputs = config.outputs, .channels = config.channels}, seed) {
     for (std::size_t i = 0; i < config.hidden_layers; ++i)
       m_hidden.emplace_back(exec, name + ".hidden" + std::to_string(i),
                             typename Dense::Config{.inputs = config.inputs, .outputs = config.inputs}, seed);
@@ -79,9 +82,16 @@ public:
     m_out.for_each_parameter(f);
   }
 
+  Description describe() const {
+    Description description;
+    description.set(m_name + " hidden layers", m_hidden.size());
+    return description;
+  }
+
 private:
   using Dense = layers::Linear<ExecutionSpace, T>;
 
+  std::string m_name;
   std::vector<Dense> m_hidden;
   Dense m_out;
 };

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/description.hpp>
 #include <dchag/parallel/detail/flat_units.hpp>
 #include <dchag/parallel/detail/gradient_pool.hpp>
 #include <dchag/parallel/detail/value_pool.hpp>
@@ -160,6 +161,9 @@ public:
   void for_each_parameter(F const& f) {
     for (auto& own : m_own) f(own);
   }
+
+  /// What the model says of itself.
+  Description describe() const requires Described<Model> { return m_model.describe(); }
 
   // What units call.
   void before_forward(std::size_t index) override {

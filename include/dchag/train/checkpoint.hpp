@@ -32,8 +32,9 @@ concept HasMoments = requires(O& optimizer, std::int64_t steps) {
 };
 
 /// What goes into a checkpoint or comes out of one: the parameters of a model, the moments of its optimizer, and what
-/// else the run has to know. It keeps references to model and optimizer. A model that must be told when its values
-/// change (`values_changed`, as `parallel::DataParallel`'s) is told after they were read.
+/// else the run has to know. It keeps references to model and optimizer. A model that says what it means (`Described`,
+/// as all of this library do) has that stored and compared. A model that must be told when its values change
+/// (`values_changed`, as `parallel::DataParallel`'s) is told after they were read.
 class Checkpoint {
 public:
   /// Throws: Error if a parameter's values are not those its spec says it holds, or it is deferred.
@@ -44,6 +45,7 @@ public:
       add(parameter.name(), parameter.spec(), parameter.values());
     });
     m_parameters = m_arrays.size();
+    if constexpr (Described<Model>) m_description = model.describe();
     if constexpr (requires { model.values_changed(); }) m_values_changed = [&model] { model.values_changed(); };
   }
 
@@ -64,6 +66,8 @@ public:
 
   std::vector<detail::CheckpointArray> const& arrays() const { return m_arrays; }
   Metadata const& metadata() const { return m_metadata; }
+  /// Empty if the model does not say what it means.
+  Description const& description() const { return m_description; }
   bool has_optimizer() const { return static_cast<bool>(m_steps); }
   std::int64_t optimizer_steps() const { return m_steps(); }
   void set_optimizer_steps(std::int64_t steps) const { m_set_steps(steps); }
@@ -81,6 +85,7 @@ private:
   std::vector<detail::CheckpointArray> m_arrays;
   std::size_t m_parameters = 0;
   Metadata m_metadata;
+  Description m_description;
   std::function<std::int64_t()> m_steps;
   std::function<void(std::int64_t)> m_set_steps;
   std::function<void()> m_values_changed;
@@ -101,6 +106,7 @@ inline Texts metadata_of(Checkpoint const& checkpoint) {
     require<Error>(name.rfind("dchag.", 0) != 0, "save_checkpoint: metadata '", name,
                    "', expected no name that begins with dchag.");
   texts["dchag.format"] = "1";
+  if (checkpoint.description() != Description()) texts[description_name] = text_of(checkpoint.description());
   texts[checksum_name] = no_checksum;
   if (checkpoint.has_optimizer()) texts[optimizer_steps_name] = std::to_string(checkpoint.optimizer_steps());
   return texts;
@@ -119,6 +125,7 @@ inline void save_checkpoint(comm::Communicator const& world, std::filesystem::pa
                             Checkpoint const& checkpoint, CheckpointLayout layout = CheckpointLayout::one_file) {
   auto const metadata = comm::collectively(world, [&] { return detail::metadata_of(checkpoint); });
   std::vector<comm::Setting> settings{{"path", path.string()}, {"layout", static_cast<int>(layout)}};
+  detail::add_settings(checkpoint.description(), settings);
   for (auto const& [name, text] : metadata) settings.push_back({name, text});
   comm::require_same(world, "save_checkpoint", settings);
   Kokkos::fence();
@@ -136,34 +143,65 @@ inline void verify_checkpoint(comm::Communicator const& world, std::filesystem::
   detail::verify_stored(world, detail::open_stored(world, path));
 }
 
+/// What a checkpoint says besides its arrays.
+struct CheckpointMetadata {
+  Metadata metadata;                           ///< what the program gave
+  std::optional<Description> description = {}; ///< of the model; none in files of other origin and of older versions
+};
+
+/// Reads what a checkpoint says without a model. Nothing but the headers is read and checked, not the checksum: see
+/// `verify_checkpoint`.
+/// Collective: all ranks. Headers are broadcast by rank 0; a few all-reduces of at most 16 bytes.
+/// Throws: CommError if paths differ between ranks; Error, the same on every rank, if the file is not there, or its
+/// headers are not whole.
+inline CheckpointMetadata read_metadata(comm::Communicator const& world, std::filesystem::path const& path) {
+  comm::require_same(world, "read_metadata", "path", path.string());
+  auto const stored = detail::open_stored(world, path);
+  return comm::collectively(world, [&] {
+    return CheckpointMetadata{Metadata(detail::users_of(stored.metadata)),
+                              detail::stored_description(path.string(), stored.metadata)};
+  });
+}
+
+/// The metadata of a checkpoint that was loaded.
+struct LoadedMetadata : Metadata {
+  std::vector<std::string> remarks = {}; ///< what the user should know, a sentence each: such as that channels were put
+                                         ///< into another order, or what the file does not tell
+};
+
 /// Reads parameters, and moments and step count if the checkpoint has an optimizer, from a file `path` or, if there is
 /// none, from the files of its index; returns the metadata that was stored. Numbers of 16, 32 or 64 bits become the
 /// model's. A model without its optimizer passes over moments.
 ///
-/// A stored shape must be the array's, or the array's with leading axes merged; where the options name the sources,
+/// What the model says of itself must be what the file's says, as far as both say something of it; channels that have
+/// names are matched by them, in whatever order (docs/weights.md). A stored shape must be the array's, or the array's
+/// with leading axes merged, or a convolution's; where the options name the sources,
 /// rows must be cut alike (as `torch.Tensor.view` may do, but no transposed matrix). Collective: all ranks. Headers are
 /// broadcast by rank 0, names gathered there, and a few all-reduces of one int; each rank reads its share of the bytes
 /// for the checksum, then what it holds; then what `values_changed` of the model says. Throws: Error, the same on every
 /// rank, before anything is changed: if the file is not there, not whole or damaged (see `verify_checkpoint`), or, as
-/// ShapeError, if arrays are missing, unexpected or of another shape, of which all are named. After that only a failing
-/// disk can interrupt it, and leaves the model half changed.
-inline Metadata load_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
-                                Checkpoint const& checkpoint, LoadOptions const& options = {}) {
-  comm::require_same(world, "load_checkpoint",
-                     {{"path", path.string()},
-                      {"sources", static_cast<bool>(options.sources)},
-                      {"allow_missing", options.allow_missing},
-                      {"allow_unexpected", options.allow_unexpected},
-                      {"verify", options.verify},
-                      {"optimizer", checkpoint.has_optimizer()}});
+/// ShapeError, if the file's model means something else, or arrays are missing, unexpected or of another shape, of
+/// which all are named. After that only a failing disk can interrupt it, and leaves the model half changed.
+inline LoadedMetadata load_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
+                                      Checkpoint const& checkpoint, LoadOptions const& options = {}) {
+  std::vector<comm::Setting> settings{{"path", path.string()},
+                                      {"sources", static_cast<bool>(options.sources)},
+                                      {"allow_missing", options.allow_missing},
+                                      {"allow_unexpected", options.allow_unexpected},
+                                      {"verify", options.verify},
+                                      {"optimizer", checkpoint.has_optimizer()}};
+  for (auto const& name : options.may_differ) settings.push_back({"a setting that may differ", name});
+  detail::add_settings(checkpoint.description(), settings);
+  comm::require_same(world, "load_checkpoint", settings);
   auto const stored = detail::open_stored(world, path);
   if (options.verify) detail::verify_stored(world, stored);
-  auto const match =
-      comm::collectively(world, [&] { return detail::match_of(checkpoint.arrays(), stored, options.sources); });
+  LoadedMetadata loaded{Metadata(detail::users_of(stored.metadata))};
+  auto const match = comm::collectively(world, [&] {
+    auto const channels =
+        detail::match_models(path, stored.metadata, checkpoint.description(), options, loaded.remarks);
+    return detail::match_of(checkpoint.arrays(), stored, options.sources, channels);
+  });
   detail::require_match(world, path, match, stored, options, checkpoint.has_optimizer());
-  Texts texts;
-  for (auto const& [name, text] : stored.metadata)
-    if (name.rfind("dchag.", 0) != 0) texts[name] = text;
   std::int64_t steps = 0;
   if (checkpoint.has_optimizer())
     steps = comm::collectively(
@@ -174,7 +212,7 @@ inline Metadata load_checkpoint(comm::Communicator const& world, std::filesystem
   });
   if (checkpoint.has_optimizer()) checkpoint.set_optimizer_steps(steps);
   checkpoint.values_changed();
-  return Metadata(std::move(texts));
+  return loaded;
 }
 
 } // namespace dchag

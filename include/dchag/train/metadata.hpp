@@ -5,7 +5,6 @@
 #include <dchag/comm/agree.hpp>
 #include <dchag/train/safetensors.hpp>
 
-#include <charconv>
 #include <initializer_list>
 
 namespace dchag {
@@ -34,20 +33,7 @@ public:
   Value get(std::string const& name) const {
     auto const found = m_texts.find(name);
     require<Error>(found != m_texts.end(), "Metadata: there is no '", name, "'");
-    auto const& text = found->second;
-    if constexpr (std::same_as<Value, std::string>) {
-      return text;
-    } else if constexpr (std::same_as<Value, bool>) {
-      require<Error>(text == "true" || text == "false", "Metadata: '", name, "' is '", text,
-                     "', expected true or false");
-      return text == "true";
-    } else {
-      Value value{};
-      auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      require<Error>(error == std::errc() && end == text.data() + text.size(), "Metadata: '", name, "' is '", text,
-                     "', expected a number that fits");
-      return value;
-    }
+    return from_exact_text<Value>(concat("Metadata: '", name, "'"), found->second);
   }
 
 private:

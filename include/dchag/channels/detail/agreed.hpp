@@ -19,7 +19,10 @@ comm::Communicator const& same_config(comm::Communicator const& communicator, ch
                                           {"projection_bias", config.projection_bias},
                                           {"seed", config.seed}};
   settings.insert(settings.end(), common.begin(), common.end());
+  for (std::size_t i = 0; i < config.channel_names.size(); ++i)
+    settings.push_back({concat("the name of channel ", i), config.channel_names[i]});
   comm::require_same(communicator, where, settings);
+  checked_names(where, config.channel_names, config.channels);
   return communicator;
 }
 

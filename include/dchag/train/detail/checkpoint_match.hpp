@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/train/detail/channel_match.hpp>
 #include <dchag/train/detail/stored_files.hpp>
-#include <dchag/train/load_options.hpp>
 
 namespace dchag::detail {
 
@@ -48,8 +48,8 @@ inline bool is_reshaped(std::vector<std::size_t> const& stored, std::vector<std:
 /// Where the values of one of this rank's arrays are.
 struct Wanted {
   struct Part {
-    StoredArray const* array;
-    Range values; ///< of the stored array
+    StoredArray const* array; ///< none: as many values stay as they are
+    Range values;             ///< of the stored array
   };
   CheckpointArray const* array;
   std::vector<Part> parts; ///< one after the other they are the whole array
@@ -64,11 +64,51 @@ struct Match {
 /// Moments in a file are of use only to who has an optimizer.
 inline std::string const optimizer_prefix = "optimizer.";
 
+/// Calls f(part) with what the values [range.begin, range.end) of parts that follow each other are.
+template <class F>
+void for_each_part_of(std::vector<Wanted::Part> const& parts, Range range, F const& f) {
+  std::size_t begin = 0; // of the part
+  for (auto const& part : parts) {
+    std::size_t const first = std::max(range.begin, begin);
+    std::size_t const last = std::min(range.end, begin + part.values.size());
+    if (first < last)
+      f(Wanted::Part{part.array, {part.values.begin + first - begin, part.values.begin + last - begin}});
+    begin += part.values.size();
+  }
+}
+
+/// The parts in the order of the model's channels: `own` of the model are `there` of the file, whose array has
+/// `values` values.
+inline std::vector<Wanted::Part> by_channel(std::vector<Wanted::Part> const& parts, std::size_t values, Range own,
+                                            Range there, ChannelMatch const& channels) {
+  std::vector<Wanted::Part> result;
+  std::size_t const each = values / there.size(); // values of a channel
+  for (std::size_t c = own.begin; c < own.end; ++c) {
+    auto const stored = channels.stored_channel(c);
+    if (!stored) {
+      result.push_back({nullptr, {0, each}});
+      continue;
+    }
+    std::size_t const begin = (*stored - there.begin) * each;
+    for_each_part_of(parts, {begin, begin + each}, [&](Wanted::Part const& part) {
+      if (!result.empty() && result.back().array == part.array && result.back().values.end == part.values.begin)
+        result.back().values.end = part.values.end;
+      else
+        result.push_back(part);
+    });
+  }
+  return result;
+}
+
 /// Compares the arrays of this rank with those in the files.
-inline Match match_of(std::vector<CheckpointArray> const& arrays, StoredFiles const& stored, Sources const& sources) {
+inline Match match_of(std::vector<CheckpointArray> const& arrays, StoredFiles const& stored, Sources const& sources,
+                      ChannelMatch const& channels) {
   Match match;
   for (auto const& array : arrays) {
-    ParameterSpec const spec{.name = array.name, .shape = array.piece.whole()};
+    ParameterSpec spec{.name = array.name, .shape = array.piece.whole()}; // of the array that the file should have
+    bool const of_channels = array.channels.size() > 0 && !channels.is_trivial();
+    Range const in_file = of_channels ? channels.stored_channels(array.name, array.channels) : Range();
+    if (of_channels) spec.shape[0] = spec.shape[0] / array.channels.size() * in_file.size();
     auto const parts = sources ? sources(spec) : std::vector<StoredPart>{{array.name}};
     if (parts.empty()) match.missing.insert(array.name);
     Wanted wanted{&array, {}};
@@ -100,23 +140,14 @@ inline Match match_of(std::vector<CheckpointArray> const& arrays, StoredFiles co
       count += values.size();
       wanted.parts.push_back({&there, values});
     }
-    if (fits && count != array.piece.whole_size())
+    if (fits && count != spec.whole_size())
       match.misshapen.insert(concat(parts.front().tensor, parts.size() > 1 ? " and others" : "", " with ", count,
-                                    " values, expected ", array.name, " with ", array.piece.whole_size()));
+                                    " values, expected ", array.name, " with ", spec.whole_size()));
+    else if (fits && of_channels)
+      wanted.parts = by_channel(wanted.parts, count, array.channels, in_file, channels);
     if (fits) match.wanted.push_back(std::move(wanted));
   }
   return match;
-}
-
-/// At most ten names.
-inline std::string list_text(std::set<std::string> const& names) {
-  std::string text;
-  std::size_t count = 0;
-  for (auto const& name : names) {
-    if (++count > 10) return concat(text, " and ", names.size() - 10, " more");
-    text += (count > 1 ? "; " : "") + name;
-  }
-  return text;
 }
 
 /// Throws the same Error on every rank, which says all that is missing, unexpected or of another shape, unless the

@@ -15,7 +15,8 @@ public:
     m_runs.clear();
     std::size_t begin = 0; // of the part in the whole array
     for (auto const& part : wanted.parts) {
-      for (auto const& there : part.array->parts) add_overlaps(wanted.array->piece, begin, part.values, there);
+      if (part.array != nullptr)
+        for (auto const& there : part.array->parts) add_overlaps(wanted.array->piece, begin, part.values, there);
       begin += part.values.size();
     }
     std::ranges::sort(m_runs,

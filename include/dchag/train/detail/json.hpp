@@ -54,4 +54,20 @@ inline std::string short_text(Json const& json) {
   return text;
 }
 
+/// A text of unknown origin for a sentence.
+inline std::string shortened(std::string const& text) {
+  return text.size() > 100 ? text.substr(0, 97) + "..." : text;
+}
+
+/// At most ten names for a sentence.
+inline std::string list_text(std::set<std::string> const& names) {
+  std::string text;
+  std::size_t count = 0;
+  for (auto const& name : names) {
+    if (++count > 10) return concat(text, " and ", names.size() - 10, " more");
+    text += (count > 1 ? "; " : "") + shortened(name);
+  }
+  return text;
+}
+
 } // namespace dchag::detail
