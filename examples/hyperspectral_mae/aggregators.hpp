@@ -26,7 +26,8 @@ AnyAggregator<T> make_dchag(std::size_t groups, ModelSettings const& settings, d
                                       .patch = settings.patch,
                                       .width = settings.width,
                                       .heads = settings.heads,
-                                      .seed = settings.seed}));
+                                      .seed = settings.seed,
+                                      .channel_names = settings.channel_names}));
 }
 
 /// The aggregation of all channels by one module.
@@ -35,7 +36,8 @@ inline dchag::AggregatorConfig flat_config(ModelSettings const& settings) {
           .patch = settings.patch,
           .width = settings.width,
           .heads = settings.heads,
-          .seed = settings.seed};
+          .seed = settings.seed,
+          .channel_names = settings.channel_names};
 }
 
 // Each is compiled in a file of its own: they take most of the build's time.

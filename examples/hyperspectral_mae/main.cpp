@@ -55,6 +55,7 @@ int run(Options options, Communicator const& communicator) {
   dchag::comm::require_same(communicator, "hyperspectral_mae", // the files may be a node's own
                             {{"bands of the data", data.channels()}, {"checksum of the data", data.checksum()}});
   options.model.channels = data.channels();
+  options.model.channel_names = data.channel_names();
   collectively(communicator, [&] { check_models(options, data.channels(), data.size(Split::test)); });
   auto const evaluation =
       local_stage(communicator, "cutting out what is tested", [&] { return make_evaluation(data, options); });

@@ -19,8 +19,9 @@ enum class Precision { single, double_ };
 
 /// What a model is built from, besides the data it will see.
 struct ModelSettings {
-  std::size_t channels = 0; ///< of the data
-  Crop crop = 20;           ///< size of the images
+  std::size_t channels = 0;                    ///< of the data
+  std::vector<std::string> channel_names = {}; ///< of the data; empty if it does not tell
+  Crop crop = 20;                              ///< size of the images
   std::size_t patch = 2;
   std::size_t width = 64;
   std::size_t heads = 4;

@@ -5,9 +5,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 
 namespace hyperspectral {
 namespace {
+
+// What the checkpoint's description of the model has too: it is compared when the model is loaded.
+std::set<std::string> const described{"--model",         "--crop",           "--patch",         "--width",
+                                      "--heads",         "--depth",          "--decoder-width", "--decoder-depth",
+                                      "--decoder-heads", "bands of the data"};
 
 // The data, and the options that decide.
 std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options, Dataset const& data) {
@@ -31,7 +37,8 @@ std::string key_of(dchag::comm::Setting const& setting) {
 dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,
                             Dataset const& data) {
   dchag::Texts texts;
-  for (auto const& setting : deciding(model, options, data)) texts[key_of(setting)] = setting.value;
+  for (auto const& setting : deciding(model, options, data))
+    if (described.count(setting.name) == 0) texts[key_of(setting)] = setting.value;
   for (dchag::comm::Setting const& setting :
        {dchag::comm::Setting{"step", state.step}, dchag::comm::Setting{"loss_sum", state.loss_sum},
         dchag::comm::Setting{"summed", state.summed}})
@@ -42,6 +49,8 @@ dchag::Metadata to_metadata(ProgressState const& state, std::string const& model
 ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options,
                             Dataset const& data) {
   for (auto const& setting : deciding(model, options, data)) {
+    bool const older = metadata.contains(key_of(setting)); // files without a description have all of them
+    if (described.count(setting.name) > 0 && !older) continue;
     auto const stored = metadata.get<std::string>(key_of(setting));
     dchag::require<dchag::Error>(stored == setting.value, "--resume: the checkpoint was written with ", setting.name,
                                  ' ', stored, ", expected ", setting.value);

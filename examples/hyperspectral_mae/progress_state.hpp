@@ -21,7 +21,7 @@ struct ProgressState {
 };
 
 /// As metadata of a checkpoint, with what a run that goes on must share: the options that decide what is learned, and
-/// the data.
+/// the data; without those that the description of the model in the checkpoint has.
 dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,
                             Dataset const& data);
 

@@ -97,9 +97,11 @@ ProgressState resume(Model& model, std::string const& name, dchag::CheckpointFol
     if (speaks) std::printf("%s: there is no checkpoint to go on from, it starts anew\n", name.c_str());
     return {};
   }
-  auto const metadata = dchag::load_checkpoint(communicator, *newest.path, model.checkpoint({}), {.verify = false});
+  auto const loaded = dchag::load_checkpoint(communicator, *newest.path, model.checkpoint({}), {.verify = false});
+  for (auto const& remark : loaded.remarks)
+    if (speaks) std::printf("%s: %s\n", name.c_str(), remark.c_str());
   auto const state =
-      dchag::comm::collectively(communicator, [&] { return from_metadata(metadata, name, options, data); });
+      dchag::comm::collectively(communicator, [&] { return from_metadata(loaded, name, options, data); });
   if (speaks) std::printf("%s: goes on from %s\n", name.c_str(), newest.path->string().c_str());
   return state;
 }

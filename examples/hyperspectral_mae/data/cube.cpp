@@ -17,6 +17,7 @@ Cube drop_bad_bands(Cube cube) {
     if (kept != b) {
       std::ranges::copy(cube.band(b), cube.band(kept).begin());
       if (!cube.wavelengths.empty()) cube.wavelengths[kept] = cube.wavelengths[b];
+      if (!cube.band_names.empty()) cube.band_names[kept] = cube.band_names[b];
     }
     ++kept;
   }
@@ -24,6 +25,7 @@ Cube drop_bad_bands(Cube cube) {
   cube.bands = kept;
   cube.values.resize(kept * cube.pixels());
   if (!cube.wavelengths.empty()) cube.wavelengths.resize(kept);
+  if (!cube.band_names.empty()) cube.band_names.resize(kept);
   cube.good.assign(kept, true);
   return cube;
 }

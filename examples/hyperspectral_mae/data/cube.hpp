@@ -14,11 +14,12 @@ struct Cube {
   std::size_t lines = 0;
   std::size_t samples = 0;
   std::size_t bands = 0;
-  std::vector<float> values;       // (bands, lines, samples)
-  std::vector<double> wavelengths; // (bands) in nm, or empty when the file does not tell
-  std::vector<bool> good;          // (bands); the readers drop the bad ones, so theirs are all true
-  std::string source;              // the file it came from, or what generated it
-  std::size_t filled = 0;          // pixels without data, which hold the mean of their band instead
+  std::vector<float> values;                // (bands, lines, samples)
+  std::vector<double> wavelengths;          // (bands) in nm, or empty when the file does not tell
+  std::vector<bool> good;                   // (bands); the readers drop the bad ones, so theirs are all true
+  std::string source;                       // the file it came from, or what generated it
+  std::size_t filled = 0;                   // pixels without data, which hold the mean of their band instead
+  std::vector<std::string> band_names = {}; // (bands), or empty when the file does not tell
 
   std::size_t pixels() const { return lines * samples; }
   float at(std::size_t band, std::size_t line, std::size_t sample) const {

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <new>
 #include <numeric>
+#include <set>
 #include <utility>
 
 namespace hyperspectral {
@@ -93,6 +95,25 @@ std::size_t Dataset::constant_bands() const {
   return static_cast<std::size_t>(std::ranges::count(m_deviation, 0.0));
 }
 
+std::vector<std::string> Dataset::channel_names() const {
+  auto names = m_band_names;
+  for (auto& name : names) // a checkpoint takes UTF-8, and a header may have anything
+    std::ranges::replace_if(
+        name, [](char c) { return c < ' ' || c > '~'; }, '?');
+  if (!m_wavelengths.empty()) names.clear();
+  for (auto const wavelength : m_wavelengths) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.7g nm", wavelength);
+    names.emplace_back(text);
+  }
+  std::set<std::string> taken;
+  for (auto& name : names) { // two spectrometers of one camera may overlap
+    auto const plain = name;
+    for (int i = 2; !taken.insert(name).second; ++i) name = plain + " (" + std::to_string(i) + ")";
+  }
+  return names;
+}
+
 double Dataset::checksum() const {
   double sum = 0;
   for (std::size_t c = 0; c < channels(); ++c) sum += static_cast<double>(c + 1) * (m_mean[c] + m_deviation[c]);
@@ -101,6 +122,7 @@ double Dataset::checksum() const {
 
 void Dataset::measure(std::vector<Cube> const& training) {
   m_wavelengths = training.front().wavelengths;
+  m_band_names = training.front().band_names;
   for (std::size_t b = 0; b < training.front().bands; ++b) {
     double sum = 0;
     double pixels = 0;

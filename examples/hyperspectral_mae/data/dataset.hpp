@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace hyperspectral {
@@ -53,8 +54,10 @@ public:
   bool is_endless() const { return m_stream.has_value(); }
   Cube const& cube(Split split, std::size_t i) const;
   std::vector<double> const& wavelengths() const { return m_wavelengths; } // (C) in nm, may be empty
-  std::vector<double> const& mean() const { return m_mean; }               // (C)
-  std::vector<double> const& deviation() const { return m_deviation; }     // (C), 0 for constant bands
+  /// (C), all different: wavelengths or, where the cubes have none, names of bands; empty where they have neither.
+  std::vector<std::string> channel_names() const;
+  std::vector<double> const& mean() const { return m_mean; }           // (C)
+  std::vector<double> const& deviation() const { return m_deviation; } // (C), 0 for constant bands
   std::size_t constant_bands() const;
   /// Of means and deviations: tells other data, not every change.
   double checksum() const;
@@ -92,6 +95,7 @@ private:
   std::vector<Cube> m_test;
   std::optional<StreamOptions> m_stream;
   std::vector<double> m_wavelengths;
+  std::vector<std::string> m_band_names;
   std::vector<double> m_mean;
   std::vector<double> m_deviation;
 };

@@ -80,6 +80,16 @@ public:
     return numbers;
   }
 
+  std::vector<std::string> texts(std::string const& key) const {
+    std::vector<std::string> texts;
+    for (auto rest = word(key); !rest.empty();) {
+      auto const length = std::min(rest.find(','), rest.size());
+      texts.emplace_back(trim(rest.substr(0, length)));
+      rest.remove_prefix(std::min(length + 1, rest.size()));
+    }
+    return texts;
+  }
+
 private:
   double real(std::string const& key, std::string_view text) const {
     auto const number = parse<double>(text);
@@ -192,6 +202,9 @@ void read_band_lists(Header const& header, Cube& cube) {
     auto const unit = nanometres(header, cube.wavelengths);
     for (auto& wavelength : cube.wavelengths) wavelength *= unit;
     if (unit == 0) cube.wavelengths.clear();
+  }
+  if (header.has("band names")) { // names may have commas in them: then they are not known
+    if (auto names = header.texts("band names"); names.size() == cube.bands) cube.band_names = std::move(names);
   }
   if (header.has("bbl")) {
     for (auto const flag : list("bbl")) cube.good.push_back(flag != 0);

@@ -15,7 +15,7 @@ namespace hyperspectral {
 /// Read: samples, lines, bands, data type (1 2 3 4 5 12 13), interleave (bsq bil bip), byte order, header offset,
 /// wavelength, wavelength units, bbl, reflectance scale factor, data ignore value. The first five are obligatory.
 /// Units: wavelengths come out in nm. Without a unit, numbers below 100 are taken for micrometres; a unit that is no
-/// length leaves the wavelengths empty.
+/// length leaves the wavelengths empty. Band names are taken as they are, if there are as many as bands.
 /// Throws: DataError.
 Cube read_envi(std::filesystem::path const& path);
 

@@ -167,6 +167,8 @@ TEST_CASE("an endless stream of scenes") {
   CHECK(data.size(Split::train) == 0);
   CHECK(data.size(Split::test) == 3);
   CHECK(data.wavelengths().size() == 6);
+  CHECK(data.channel_names().front() == "400 nm");
+  CHECK(data.channel_names().back() == "2500 nm");
   CHECK(data.constant_bands() == 0);
   std::vector<float> batch(4 * 6 * 8 * 8);
   data.batch(Split::train, {1, 0}, 8, true, batch);
@@ -181,6 +183,15 @@ TEST_CASE("an endless stream of scenes") {
   CHECK(image.values == Dataset(options).whole(Split::test, 2, 8).values);
   std::vector<float> test(6 * 16 * 16);
   data.batch(Split::test, {1, 0}, 16, true, test); // the held-out scenes can be drawn from, too
+}
+
+TEST_CASE("channels are called by their wavelengths, or as the file calls its bands, each by a name of its own") {
+  auto cubes = ten();
+  CHECK(Dataset(cubes, SplitOptions{}).channel_names().empty());
+  for (auto& cube : cubes) cube.band_names = {"B\xb5", "B\xb6"};
+  CHECK(Dataset(cubes, SplitOptions{}).channel_names() == std::vector<std::string>{"B?", "B? (2)"});
+  for (auto& cube : cubes) cube.wavelengths = {551.25, 700};
+  CHECK(Dataset(cubes, SplitOptions{}).channel_names() == std::vector<std::string>{"551.25 nm", "700 nm"});
 }
 
 TEST_CASE("what makes no data set") {

@@ -130,6 +130,10 @@ TEST_CASE("bad bands are dropped with their wavelengths") {
   CHECK(read.bands == 2);
   CHECK(read.values.size() == 12);
   CHECK(read.wavelengths == std::vector<double>{500, 700});
+  CHECK(cube(header("bbl = {0, 1, 0, 1}\nband names = {blue,\n Green 1 , red,NIR}\n")).band_names ==
+        std::vector<std::string>{"Green 1", "NIR"});
+  CHECK(cube(header("band names = {blue, green, red, near, infrared}\n")).band_names.empty());
+  CHECK(read.band_names.empty());
   CHECK(read.good == std::vector<bool>{true, true});
   CHECK(read.at(0, 1, 2) == float(value_at(1, 1, 2)));
   CHECK(read.at(1, 0, 0) == float(value_at(3, 0, 0)));

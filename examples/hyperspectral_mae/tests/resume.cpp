@@ -22,6 +22,9 @@ using dchag::comm::MeshShape;
 Options small_options(std::filesystem::path out) {
   Options options;
   options.model.channels = 12;
+  options.model.channel_names =
+      Dataset({.scene = {.lines = 8, .samples = 8, .bands = 12}, .test_scenes = 1, .statistics_scenes = 1})
+          .channel_names();
   options.model.crop = 8;
   options.model.width = 16;
   options.model.depth = 1;
@@ -117,7 +120,12 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   };
   std::string const start = "--resume: the checkpoint was written with --";
   CHECK(refused([](Options& other) { other.learning_rate *= 2; }).rfind(start + "rate 0.002, expected 0.004", 0) == 0);
-  CHECK(refused([](Options& other) { other.model.heads = 2; }).rfind(start + "heads 4, expected 2", 0) == 0);
+  CHECK(refused([](Options& other) {
+          other.model.heads = 2;
+        }).ends_with("was written with aggregation heads 4, expected 2; encoder heads 4, expected 2"));
+  CHECK(refused([](Options& other) {
+          other.model.channel_names[0] = "1 nm";
+        }).ends_with("missing channels 1 nm | unexpected channels 400 nm"));
   CHECK(refused([](Options& other) { other.model.loss_everywhere = true; }).rfind(start + "loss-everywhere", 0) == 0);
   CHECK(refused([](Options& other) {
           other.evaluations = 3;
