@@ -361,6 +361,16 @@ TEST_CASE("channels without names are counted") {
         "names its channels, the model does not: they are taken to be in the same order");
   CHECK(load("nameless.safetensors", four) == "was written with 3 channels, expected 4");
   CHECK(load("named.safetensors", four) == "was written with 3 channels, expected 4");
+  LoadOptions const options{.sources = [](ParameterSpec const& spec) { // the first one twice
+    std::size_t const n = spec.whole_size() / 4;
+    if (spec.name == "other") return std::vector<StoredPart>{{spec.name}};
+    return std::vector<StoredPart>{{spec.name, {0, n}}, {spec.name, {0, 3 * n}}};
+  }};
+  load_checkpoint(world, folder / "nameless.safetensors", four, options);
+  auto const three = values_of(nameless).at("head.out.bias");
+  std::vector<double> expected(three.begin(), three.begin() + 4);
+  expected.insert(expected.end(), three.begin(), three.end());
+  CHECK(values_of(four).at("head.out.bias") == expected);
 }
 
 TEST_CASE("files of before, and of other programs, are read, and one sentence says what was not compared") {
