@@ -3,6 +3,7 @@
 #include "data/envi.hpp"
 
 #include "data/error.hpp"
+#include "data/input_file.hpp"
 #include "data/raw.hpp"
 #include "data/text.hpp"
 #include "data/tiff.hpp"
@@ -11,8 +12,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <utility>
 
@@ -29,13 +28,12 @@ constexpr std::uint64_t largest_axis = 1'000'000'000;
 class Header {
 public:
   explicit Header(fs::path const& path) : m_name(path.string()) {
+    if (!is_envi_header(path)) fail(m_name, ": no ENVI header, its first line must be 'ENVI'");
     std::error_code error;
     auto const size = fs::file_size(path, error);
-    if (error || !is_envi_header(path)) fail(m_name, ": no ENVI header, its first line must be 'ENVI'");
+    if (error) fail(m_name, ": cannot be read, ", error.message());
     if (size > largest_header) fail(m_name, ": ", size, " bytes are too many for an ENVI header");
-    std::ifstream file(path, std::ios::binary);
-    std::string const text{std::istreambuf_iterator<char>(file), {}};
-    parse_lines(text);
+    parse_lines(InputFile(path).rest());
   }
 
   std::string const& name() const { return m_name; }
@@ -243,9 +241,7 @@ void require_size(Header const& header, fs::path const& data, Cube const& cube, 
 
 bool is_envi_header(fs::path const& path) {
   if (!is_file(path)) return false;
-  std::ifstream file(path, std::ios::binary);
-  std::string line(8, '\0');
-  file.read(line.data(), static_cast<std::streamsize>(line.size()));
+  auto const line = first_bytes(path, 8);
   std::string_view start(line);
   if (start.starts_with("\xef\xbb\xbf")) start.remove_prefix(3); // the mark some editors put before UTF-8
   return start.starts_with("ENVI");
@@ -290,12 +286,11 @@ Cube read_envi(fs::path const& path) {
   auto const [lines, samples, bands] = std::array{cube.lines, cube.samples, cube.bands};
   std::vector<unsigned char> chunk(step * samples * (interleave == "bsq" ? lines : bands));
   CubeBuilder builder(std::move(cube), format);
-  std::ifstream file(data, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(offset));
+  InputFile file(data);
+  file.seek(offset);
   for (std::size_t c = 0; c < (interleave == "bsq" ? bands : lines); ++c) {
-    if (!file.read(reinterpret_cast<char*>(chunk.data()), static_cast<std::streamsize>(chunk.size()))) {
-      fail(data.string(), ": cannot be read");
-    }
+    if (file.read(chunk.data(), chunk.size()) != chunk.size())
+      fail(data.string(), ": ends early, it has become shorter since it was opened");
     for (std::size_t i = 0; i < chunk.size() / step; ++i) {
       auto const* const raw = chunk.data() + i * step;
       if (interleave == "bsq") {

@@ -4,11 +4,12 @@
 
 #include "data/envi.hpp"
 #include "data/error.hpp"
+#include "data/input_file.hpp"
 #include "data/text.hpp"
 #include "data/tiff.hpp"
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 #include <utility>
 
 namespace hyperspectral {
@@ -40,7 +41,7 @@ void list_folder(fs::path const& folder, std::vector<fs::path>& found) {
 }
 
 void list_file(fs::path const& list, std::vector<fs::path>& found) {
-  std::ifstream file(list);
+  std::istringstream file(InputFile(list).rest());
   auto const before = found.size();
   std::size_t number = 0;
   for (std::string line; std::getline(file, line);) {

@@ -48,9 +48,4 @@ inline std::string extension_of(std::filesystem::path const& path) {
   return lower(path.extension().string());
 }
 
-inline bool is_file(std::filesystem::path const& path) {
-  std::error_code ignored;
-  return std::filesystem::is_regular_file(path, ignored);
-}
-
 } // namespace hyperspectral

@@ -3,14 +3,13 @@
 #include "data/tiff.hpp"
 
 #include "data/error.hpp"
+#include "data/input_file.hpp"
 #include "data/raw.hpp"
 #include "data/text.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <utility>
 
@@ -41,8 +40,7 @@ class TiffFile {
 public:
   explicit TiffFile(fs::path const& path) : m_name(path.string()) {
     if (!is_tiff(path)) fail(m_name, ": no TIFF file");
-    std::ifstream file(path, std::ios::binary);
-    m_bytes.assign(std::istreambuf_iterator<char>(file), {});
+    m_bytes = InputFile(path).rest();
     m_big_endian = *at(0, 4) == 'M';
     if (auto const version = number(2, 2); version != 42) {
       fail(m_name, ": TIFF version ", version, version == 43 ? " (BigTIFF)" : "", " is not read, expected 42");
@@ -65,7 +63,7 @@ public:
     if (offset > size() || bytes > size() - offset) {
       fail(m_name, ": truncated, expected ", bytes, " bytes at offset ", offset, ", found ", size(), " bytes in all");
     }
-    return m_bytes.data() + offset;
+    return reinterpret_cast<unsigned char const*>(m_bytes.data()) + offset;
   }
 
   std::vector<std::uint64_t> numbers(Tag tag) const {
@@ -125,7 +123,7 @@ private:
   }
 
   std::string m_name;
-  std::vector<unsigned char> m_bytes;
+  std::string m_bytes;
   bool m_big_endian = false;
   std::map<std::uint16_t, std::uint64_t> m_entries; // tag to offset
 };
@@ -151,9 +149,8 @@ SampleType sample_type(TiffFile const& file) {
 
 bool is_tiff(fs::path const& path) {
   if (!is_file(path)) return false;
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 4> start{};
-  file.read(start.data(), 4);
+  auto start = first_bytes(path, 4);
+  start.resize(4); // of a shorter file
   return (start[0] == 'I' && start[1] == 'I' && start[3] == 0) || (start[0] == 'M' && start[1] == 'M' && start[2] == 0);
 }
 
