@@ -1,20 +1,16 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <map>
-#include <poll.h>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <support/launched.hpp>
 #include <support/made_folder.hpp>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <vector>
 
 // kill_driver <program and its launcher>...: runs kill_program once without disturbance, then kills it with SIGKILL
@@ -23,7 +19,8 @@
 // undisturbed run bit for bit.
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using dchag::test::Launched;
+using Clock = Launched::Clock;
 using Losses = std::map<long, std::string>;
 
 int const steps = 60;
@@ -34,88 +31,12 @@ struct Outcome {
   bool done = false;
 };
 
-/// A launcher, its daemons and its ranks: a session of its own, since ranks may be process groups of their own.
-class Program {
-public:
-  explicit Program(std::vector<std::string> const& command) {
-    int ends[2];
-    if (pipe(ends) != 0) throw std::runtime_error("no pipe");
-    m_id = fork();
-    if (m_id == 0) {
-      setsid();
-      dup2(ends[1], STDOUT_FILENO);
-      close(ends[0]);
-      close(ends[1]);
-      std::vector<char*> arguments;
-      for (auto const& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-      arguments.push_back(nullptr);
-      execvp(arguments[0], arguments.data());
-      std::perror(arguments[0]);
-      _exit(127);
-    }
-    close(ends[1]);
-    m_output = ends[0];
-  }
-  Program(Program const&) = delete;
-  Program& operator=(Program const&) = delete;
-  ~Program() {
-    kill_all();
-    close(m_output);
-    waitpid(m_id, nullptr, 0);
-  }
-
-  /// The next whole line; false at the end of the output or when the time is up.
-  bool next_line(std::string& line, Clock::time_point until) {
-    for (;;) {
-      if (auto const end = m_text.find('\n'); end != std::string::npos) {
-        line = m_text.substr(0, end);
-        m_text.erase(0, end + 1);
-        return true;
-      }
-      auto const left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-      pollfd waiting{m_output, POLLIN, 0};
-      if (poll(&waiting, 1, static_cast<int>(left > 0 ? left : 0)) <= 0) return false;
-      char bytes[4096];
-      auto const count = ::read(m_output, bytes, sizeof(bytes));
-      if (count <= 0) return false;
-      m_text.append(bytes, static_cast<std::size_t>(count));
-    }
-  }
-
-  /// Ends every process of the session.
-  void kill_all() {
-    for (bool found = true; found;) {
-      found = false;
-      for (auto const& entry : std::filesystem::directory_iterator("/proc")) {
-        auto const id = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
-        if (id <= 0 || getsid(id) != m_id || is_dead(entry.path())) continue;
-        ::kill(id, SIGKILL);
-        found = true;
-      }
-      if (found) usleep(1000);
-    }
-  }
-
-private:
-  static bool is_dead(std::filesystem::path const& process) {
-    std::ifstream file(process / "stat");
-    std::string const text{std::istreambuf_iterator<char>(file), {}};
-    auto const after_name = text.rfind(')');
-    return after_name == std::string::npos || after_name + 2 >= text.size() || text[after_name + 2] == 'Z' ||
-           text[after_name + 2] == 'X';
-  }
-
-  pid_t m_id = -1;
-  int m_output = -1;
-  std::string m_text;
-};
-
 /// Runs until the end, or for so long after it has begun to train.
 Outcome run(std::vector<std::string> command, std::filesystem::path const& folder, Losses& losses, bool reference,
             std::chrono::microseconds life) {
   command.push_back(folder.string());
   command.push_back(std::to_string(steps));
-  Program program(command);
+  Launched program(command);
   Outcome outcome;
   auto until = Clock::now() + std::chrono::seconds(60);
   bool killed = false;
