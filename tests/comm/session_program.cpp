@@ -8,16 +8,18 @@
 namespace comm = dchag::comm;
 
 namespace {
-// Ends in the way that is named. On three ranks "alone", "group", "memory" and "nested" leave ranks waiting for those
-// that failed.
+// Ends in the way that is named. On three ranks "outside", "alone", "group", "memory" and "nested" leave ranks waiting
+// for those that failed.
 int run(std::string_view way) {
   comm::Communicator const world;
+  if (way == "outside" && world.rank() == 1) throw std::runtime_error("outside of what the communicator guards");
   return comm::run_main(world, [&] {
     int const rank = world.rank();
     if (way == "alone") {
       if (rank == 1) throw dchag::Error("rank 1 alone");
       MPI_Barrier(world.native());
     }
+    if (way == "outside") MPI_Barrier(world.native());
     if (way == "group") {
       auto const part = world.split(rank < 2 ? 0 : 1, 0);
       if (rank < 2) comm::collectively(part, [] { throw dchag::Error("ranks 0 and 1"); });
@@ -42,17 +44,22 @@ int run(std::string_view way) {
   });
 }
 
+template <class F>
+std::string sentence_of(F const& f) {
+  try {
+    f();
+    return {};
+  } catch (dchag::CommError const& error) {
+    return error.what();
+  }
+}
+
 /// MPI was initialized for programs without threads: a Session refuses it, and leaves it to whoever initialized it.
 int single(int& argc, char**& argv) {
   int provided = MPI_THREAD_SINGLE;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_SINGLE, &provided);
   bool const enough = provided > MPI_THREAD_SINGLE; // an MPI may provide more than was asked for
-  std::string sentence;
-  try {
-    comm::Session const session(argc, argv);
-  } catch (dchag::CommError const& error) {
-    sentence = error.what();
-  }
+  auto const sentence = sentence_of([&] { comm::Session const session(argc, argv); });
   int finalized = 1;
   MPI_Finalized(&finalized);
   if (finalized == 0) MPI_Finalize();
@@ -64,12 +71,12 @@ int single(int& argc, char**& argv) {
 
 int main(int argc, char** argv) {
   std::string_view const way = argc > 1 ? argv[1] : "";
-  try {
-    comm::Communicator const too_early;
+  // Before MPI begins there are no communicators, and no texts of MPI's.
+  if (sentence_of([] { comm::Communicator const too_early; }).find("MPI is not initialized") == std::string::npos)
     return 2;
-  } catch (dchag::CommError const& error) {
-    if (std::string_view(error.what()).find("MPI is not initialized") == std::string_view::npos) return 3;
-  }
+  if (sentence_of([] { comm::detail::check(MPI_ERR_OTHER, "MPI_Init_thread"); }) !=
+      dchag::concat("MPI_Init_thread: error code ", MPI_ERR_OTHER))
+    return 3;
 
   if (way == "single") return single(argc, argv);
   return comm::run_main(argc, argv, [&] { return run(way); });

@@ -95,21 +95,28 @@ int run_main(Communicator const& communicator, F const& f) {
 }
 
 /// Returns what f() returns, for main to return; a `Session` lives while it runs. If there can be none, "error: <why>"
-/// is printed on stderr, by the first process of the launch a second before the others, and all return 1. Collective:
-/// all processes.
+/// is printed on stderr, by the first process of the launch a second before the others, and all return 1. What leaves f
+/// on a rank, because it has no memory for a communicator for instance, is printed too, and ends all ranks with code 1.
+/// Collective: all processes.
 template <class F>
 int run_main(int& argc, char**& argv, F const& f) {
   int const process = detail::launch(detail::environment).process;
   std::optional<Session> session;
   try {
     session.emplace(argc, argv);
-  } catch (CommError const& error) {
+  } catch (CommError const&) {
     // Launchers end all processes when one of them ends in failure: most others are not heard.
     if (process > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
-    std::cerr << concat("error: ", error.what(), '\n') << std::flush;
+    detail::print_current_error();
     return 1;
   }
-  return f();
+  try {
+    return f();
+  } catch (...) {
+    detail::print_current_error();
+  }
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  return 1;
 }
 
 } // namespace dchag::comm

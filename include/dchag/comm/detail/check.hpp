@@ -47,9 +47,15 @@ inline std::string one_line(std::string_view text) {
   return innermost.empty() ? std::string(kind) : concat(kind, ": ", innermost);
 }
 
-/// Throws `CommError` "<function>: <MPI's own text, in one line>" unless the code says success.
+/// Throws `CommError` "<function>: <MPI's own text, in one line>" unless the code says success. Before MPI's beginning
+/// and behind its end, where some MPIs have no texts, the code stands in its place.
 inline void check(int code, char const* function) {
   if (code == MPI_SUCCESS) return;
+  int initialized = 0;
+  int finalized = 0;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  require<CommError>(initialized != 0 && finalized == 0, function, ": error code ", code);
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
