@@ -56,10 +56,16 @@ std::string joined(std::vector<std::string> const& words) {
   return text;
 }
 
-// A table of Markdown takes no line breaks, and a bar ends a cell.
-std::string cell(std::string text) {
+// A table of Markdown takes no line breaks, a bar ends a cell, and what stands in angles is hidden.
+std::string cell(std::string const& text) {
   std::string result;
-  for (char const c : text) result += c == '|' ? std::string("\\|") : std::string(1, c == '\n' ? ' ' : c);
+  for (char const c : text)
+    if (c == '|')
+      result += "\\|";
+    else if (c == '<')
+      result += "&lt;";
+    else
+      result += c == '\n' ? ' ' : c;
   return result;
 }
 
@@ -77,7 +83,7 @@ public:
       m_flags[i] = option.text() == "true";
       auto* const added = option.words == 0
                               ? m_app.add_flag(option.names, m_flags[i], option.help)
-                              : m_app.add_option(option.names, m_words[i], option.help + ": " + option.expected);
+                              : m_app.add_option(option.names, m_words[i], option.help + " (" + option.expected + ")");
       if (option.words > 0) {
         auto const count = static_cast<int>(std::min<std::size_t>(option.words, 1000));
         added->expected(option.words == Option::any_number ? 1 : count, count);

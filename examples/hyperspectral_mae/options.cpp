@@ -209,13 +209,25 @@ std::vector<dchag::comm::Setting> rows(Options options, bool only_deciding) {
   return settings;
 }
 
+/// The page of documentation, with what `--resume` compares.
+std::string page_of(Table const& table) {
+  std::string names;
+  for (auto const& option : table.options())
+    if (option.decides) names += (names.empty() ? "`" : ", `") + option.name() + '`';
+  return table.markdown() +
+         "\n## Going on\n\nWhat decides what is learned is kept in checkpoints, and `--resume` refuses another value "
+         "of "
+         "it:\n" +
+         names + ".\nAll options must be the same on all ranks, which is looked at before anything is read.\n";
+}
+
 } // namespace
 
 Asked parse(int argc, char const* const* argv, int ranks, Options& options, std::string& text) {
   Table table(options);
   auto const asked = table.parse(argc, argv);
   if (asked != Table::Asked::run) {
-    text = asked == Table::Asked::help ? table.help() : table.markdown();
+    text = asked == Table::Asked::help ? table.help() : page_of(table);
     return Asked::text;
   }
   if (!table["--warmup"].given) options.warmup = std::min(options.warmup, options.steps / 10);

@@ -21,6 +21,12 @@ Dataset read_data(Options const& options) {
     dchag::require<dchag::Error>(cubes.size() > held_out, "--data has ", cubes.size(),
                                  " cubes, expected more than the ", held_out,
                                  " held out (--test-count); cut a single scene into tiles");
+    for (auto const& cube : cubes) {
+      auto const& crop = options.model.crop;
+      dchag::require<dchag::Error>(crop.lines <= cube.lines && crop.samples <= cube.samples, "--crop is ",
+                                   to_string(crop), ", expected at most the ", cube.lines, " lines x ", cube.samples,
+                                   " samples of ", cube.source);
+    }
     return Dataset(std::move(cubes), {.test_count = held_out, .seed = options.model.seed});
   }
   // As many pixels as 64 scenes of the default size have, so that large scenes fit in memory.

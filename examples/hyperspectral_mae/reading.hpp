@@ -8,7 +8,7 @@
 namespace hyperspectral {
 
 /// The cubes that the options name, or made-up scenes. The same on every rank; sends nothing.
-/// Throws: dchag::Error if there are too few cubes; DataError for what cannot be read.
+/// Throws: dchag::Error if there are too few cubes, or one is smaller than a crop; DataError for what cannot be read.
 Dataset read_data(Options const& options);
 
 } // namespace hyperspectral

@@ -20,6 +20,7 @@ namespace hyperspectral {
 Cube read_envi(std::filesystem::path const& path);
 
 /// Whether the file is there and begins as such a header does; other programs use the ending .hdr too.
+/// Throws: DataError if it is there and cannot be opened.
 bool is_envi_header(std::filesystem::path const& path);
 
 /// Where read_envi looks for the header of a data file; empty when there is none.

@@ -14,7 +14,7 @@ namespace hyperspectral {
 /// Throws: DataError, also for tiles, compression, BigTIFF and several images, which are not read.
 Cube read_tiff(std::filesystem::path const& path);
 
-/// Whether the file is there and begins as a TIFF does.
+/// Whether the file is there and begins as a TIFF does. Throws: DataError if it is there and cannot be opened.
 bool is_tiff(std::filesystem::path const& path);
 
 } // namespace hyperspectral

@@ -7,7 +7,10 @@
 
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
 #include <limits>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace hyperspectral;
 using namespace hyperspectral::test;
@@ -226,4 +229,23 @@ TEST_CASE("a laboratory cube") {
   auto const place = 2 * ((7 * 580 + 300) * std::size_t{43} + 11);
   auto const expected = static_cast<unsigned char>(raw[place]) + 256 * static_cast<unsigned char>(raw[place + 1]);
   CHECK(read.at(300, 7, 11) == float(expected));
+}
+
+TEST_CASE("a file that cannot be opened is not passed over as none of ours") {
+  Folder const folder;
+  write(folder / "a.hdr", "ENVI\nsamples = 1\nlines = 1\nbands = 1\ndata type = 1\ninterleave = bsq\n");
+  write(folder / "a.raw", "x");
+  int const next = open("/dev/null", O_RDONLY);
+  close(next);
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  setrlimit(RLIMIT_NOFILE, &none);
+  auto const header = message_of([&] { is_envi_header(folder / "a.hdr"); });
+  auto const cube = message_of([&] { read_envi(folder / "a.hdr"); });
+  setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(header == (folder / "a.hdr").string() + ": cannot be opened, Too many open files");
+  CHECK(cube == header);
+  CHECK(read_envi(folder / "a.hdr").bands == 1);
 }

@@ -132,6 +132,13 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
           other.model.recompute = true;
           other.model.materialized = true;
         }).empty());
+  if (world.size() > 1) { // what one rank alone refuses, all do: the others would wait for it
+    auto const sentence = refused([&](Options& other) {
+      if (world.rank() == 1) other.learning_rate *= 2;
+    });
+    CHECK(sentence == (world.rank() == 1 ? "" : dchag::concat("rank 1 of ", world.size(), ": ")) + start +
+                          "rate 0.002, expected 0.004");
+  }
   Dataset const others({.scene = {.lines = 8, .samples = 8, .bands = 12, .seed = 1}, .test_scenes = 2});
   CHECK_THROWS_AS(run(parts, others, world, shared), dchag::Error);
   MPI_Barrier(world.native());
