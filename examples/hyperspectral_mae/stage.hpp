@@ -23,7 +23,7 @@ auto with_memory_text(F const& f) -> std::invoke_result_t<F const&> {
   } catch (dchag::comm::ThrownTogether const&) {
     throw;
   } catch (std::bad_alloc const&) {
-    throw lacking("out of memory");
+    throw lacking(dchag::comm::detail::current_sentence());
   } catch (dchag::MemoryError const& error) {
     throw lacking(error.what());
   } catch (DataMemoryError const& error) {

@@ -211,6 +211,9 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
         folder.save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
       });
   }
+  dchag::comm::collectively(communicator, [&] {
+    if (file) file->finish();
+  });
   curve.seconds = progress.seconds();
   curve.step_seconds = dchag::comm::all_reduce(communicator, step_seconds.empty() ? 0 : median(std::move(step_seconds)),
                                                dchag::comm::Reduce::max);

@@ -98,6 +98,17 @@ TEST_CASE("what one rank throws, all ranks throw") {
   CHECK(after == size);
 }
 
+TEST_CASE("what MPI refuses in the middle of it leaves at once") {
+  Communicator const communicator;
+  CommCount const count; // the others may wait in the call that failed
+  auto const refused =
+      thrown_by([&] { comm::collectively(communicator, [] { comm::detail::check(MPI_ERR_ROOT, "MPI_Bcast"); }); });
+  CHECK(refused.kind == "CommError");
+  CHECK(refused.ranks == 0);
+  CHECK(refused.sentence.rfind("MPI_Bcast: ", 0) == 0);
+  CHECK(count.total_calls() == 0);
+}
+
 TEST_CASE("what all ranks throw alike is not ascribed to one") {
   Communicator const communicator;
   auto const alike = thrown_by([&] { comm::collectively(communicator, [] { throw ShapeError("image: too small"); }); });

@@ -123,8 +123,10 @@ std::vector<std::string> wrong_sentences(Fault const& fault, Outcome const& outc
   if (fault.call.starts_with("MPI_")) {
     expect(fault.call + ":");
   } else if (fault.call == "allocate") {
-    auto const of_kokkos = sentence.find("llocation of size ") != sentence.npos; // for a label, in KiB
-    if (!of_kokkos) expect(*outcome.struck + " bytes");
+    // A View says its label, and how much memory it takes.
+    bool const of_view =
+        sentence.find("out of memory: 'dchag::") != sentence.npos && sentence.find(" GiB") != sentence.npos;
+    if (!of_view) expect("out of memory: " + *outcome.struck + " bytes are wanted");
   } else {
     static std::map<std::string, int> const numbers{
         {"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EACCES", EACCES}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}};

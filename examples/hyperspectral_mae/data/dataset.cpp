@@ -27,6 +27,12 @@ void require_same_bands(Cube const& first, Cube const& other) {
        ", all cubes of a data set need the same");
 }
 
+/// What an allocation says for itself is often the name of a type.
+std::string sentence_of(std::bad_alloc const& error) {
+  std::string const text = error.what();
+  return text.find(' ') == text.npos ? "out of memory" : text;
+}
+
 std::size_t bytes_of(std::vector<Cube> const& cubes) {
   std::size_t values = 0;
   for (auto const& cube : cubes) values += cube.values.size();
@@ -50,9 +56,9 @@ std::vector<Cube> read_cubes(std::vector<std::filesystem::path> const& paths) {
   for (auto const& path : list_cubes(paths)) {
     try {
       cubes.push_back(read_cube(path));
-    } catch (std::bad_alloc const&) {
-      throw DataMemoryError(path.string() + ": out of memory, behind " + std::to_string(cubes.size()) + " cubes of " +
-                            std::to_string(bytes_of(cubes)) + " bytes");
+    } catch (std::bad_alloc const& error) {
+      throw DataMemoryError(path.string() + ": " + sentence_of(error) + ", behind " + std::to_string(cubes.size()) +
+                            " cubes of " + std::to_string(bytes_of(cubes)) + " bytes");
     }
     require_same_bands(cubes.front(), cubes.back());
   }

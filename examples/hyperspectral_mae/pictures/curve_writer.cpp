@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <charconv>
 #include <fcntl.h>
-#include <fstream>
 #include <iterator>
 #include <system_error>
 #include <unistd.h>
@@ -47,7 +46,27 @@ CurveWriter::CurveWriter(std::filesystem::path path, std::vector<std::string> he
 }
 
 CurveWriter::~CurveWriter() {
-  ::close(m_file);
+  if (m_file >= 0) ::close(m_file);
+}
+
+void CurveWriter::finish() {
+  if (::close(std::exchange(m_file, -1)) != 0) fail(reason_of(errno));
+}
+
+std::string CurveWriter::text() const {
+  int const file = ::open(m_path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) fail(reason_of(errno));
+  std::string text;
+  char bytes[4096];
+  ssize_t got = 0;
+  do {
+    got = ::read(file, bytes, sizeof bytes);
+    if (got > 0) text.append(bytes, static_cast<std::size_t>(got));
+  } while (got > 0 || (got < 0 && errno == EINTR));
+  int const error = errno;
+  ::close(file);
+  if (got < 0) fail(reason_of(error));
+  return text;
 }
 
 void CurveWriter::open_or_continue() {
@@ -55,8 +74,7 @@ void CurveWriter::open_or_continue() {
   std::error_code error;
   if (!std::filesystem::is_regular_file(m_path, error)) return write_line(head);
 
-  std::ifstream file(m_path, std::ios::binary);
-  std::string const text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  auto const text = this->text();
   // Each row goes out with its line break, so a last line without one was torn by a full disk or a crash.
   auto const end = text.rfind('\n');
   auto const whole = end == std::string::npos ? 0 : end + 1;

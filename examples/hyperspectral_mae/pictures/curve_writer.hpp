@@ -24,7 +24,12 @@ public:
   void append(std::span<double const> row);
   void append(std::initializer_list<double> row) { append(std::span<double const>(row.begin(), row.size())); }
 
+  /// Closes the file, which is when some file systems first say that they could not keep it. Nothing is appended
+  /// afterwards.
+  void finish();
+
 private:
+  std::string text() const;
   void open_or_continue();
   void write_line(std::string const& line);
   [[noreturn]] void fail(std::string const& reason) const;

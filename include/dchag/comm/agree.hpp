@@ -45,8 +45,9 @@ struct Failure {
 inline std::string current_sentence() {
   try {
     throw;
-  } catch (std::bad_alloc const&) { // whose own words are a name
-    return "out of memory";
+  } catch (std::bad_alloc const& error) {
+    std::string_view const text = error.what(); // often the name of a type
+    return text.find(' ') == text.npos ? "out of memory" : std::string(text);
   } catch (std::exception const& error) {
     std::string_view const text = error.what();
     return std::string(text.substr(0, text.find_last_not_of(" \n") + 1)); // Kokkos ends some with empty lines
@@ -64,6 +65,8 @@ template <class F>
 Failure failure_of(F const& f) {
   try {
     f();
+  } catch (MpiError const&) {
+    throw;
   } catch (ShapeError const&) {
     return {Failure::shape_error, current_sentence()};
   } catch (CommError const&) {
@@ -107,7 +110,8 @@ inline void throw_together(Communicator const& communicator, Failure const& own)
 /// lowest that failed, as ShapeError, CommError, MemoryError (std::bad_alloc too) or (all others) Error; "rank 2 of 4:
 /// " is put before its sentence on ranks that did not fail with the same words themselves. For what may go wrong on one
 /// rank only, such as reading a file. f itself must not communicate: a rank that throws would wait here for others that
-/// wait for it there. Collective: one all-reduce of one int; if it fails, three broadcasts besides.
+/// wait for it there. An MPI call that fails in f all the same leaves at once. Collective: one all-reduce of one int;
+/// if it fails, three broadcasts besides.
 template <class F>
 auto collectively(Communicator const& communicator, F const& f) {
   using Result = std::invoke_result_t<F const&>;

@@ -113,7 +113,7 @@ private:
   }
 
   void own() {
-    MPI_Comm_set_errhandler(m_comm, MPI_ERRORS_RETURN);
+    detail::check(MPI_Comm_set_errhandler(m_comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     detail::check(MPI_Comm_rank(m_comm, &m_rank), "MPI_Comm_rank");
     detail::check(MPI_Comm_size(m_comm, &m_size), "MPI_Comm_size");
   }

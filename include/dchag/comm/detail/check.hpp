@@ -47,7 +47,13 @@ inline std::string one_line(std::string_view text) {
   return innermost.empty() ? std::string(kind) : concat(kind, ": ", innermost);
 }
 
-/// Throws `CommError` "<function>: <MPI's own text, in one line>" unless the code says success. Before MPI's beginning
+/// What MPI refused on this rank. The others may wait for it in the call that failed, so it cannot ask them anything:
+/// `collectively` lets it pass.
+struct MpiError : CommError {
+  using CommError::CommError;
+};
+
+/// Throws `MpiError` "<function>: <MPI's own text, in one line>" unless the code says success. Before MPI's beginning
 /// and behind its end, where some MPIs have no texts, the code stands in its place.
 inline void check(int code, char const* function) {
   if (code == MPI_SUCCESS) return;
@@ -55,11 +61,11 @@ inline void check(int code, char const* function) {
   int finalized = 0;
   MPI_Initialized(&initialized);
   MPI_Finalized(&finalized);
-  require<CommError>(initialized != 0 && finalized == 0, function, ": error code ", code);
+  if (initialized == 0 || finalized != 0) throw MpiError(concat(function, ": error code ", code));
   char text[MPI_MAX_ERROR_STRING] = {};
   int length = 0;
   MPI_Error_string(code, text, &length);
-  throw CommError(concat(function, ": ", one_line(std::string_view(text, static_cast<std::size_t>(length)))));
+  throw MpiError(concat(function, ": ", one_line(std::string_view(text, static_cast<std::size_t>(length)))));
 }
 
 } // namespace dchag::comm::detail
