@@ -52,8 +52,9 @@ inline Description description_from(std::string const& file, std::string const& 
     for (auto const& [name, value] : json.at("notes").items()) description.note(name, value.get<std::string>());
     if (json.contains("channels")) {
       auto const& channels = json.at("channels");
-      description.set_channels({channels.at("count").get<std::size_t>(),
-                                channels.at("names").get<std::vector<std::string>>(),
+      auto const& count = checked.at("channels").at("count");
+      require<Error>(count.is_number_unsigned(), "channels are ", short_text(count), ", expected how many there are");
+      description.set_channels({count.get<std::size_t>(), channels.at("names").get<std::vector<std::string>>(),
                                 channels.at("modules").get<std::vector<std::vector<std::size_t>>>(),
                                 channels.at("place_counts").get<bool>()});
     }
