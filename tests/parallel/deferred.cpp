@@ -220,7 +220,7 @@ TEST_CASE("what a model means is the same on every mesh, and channels are matche
     return std::vector(begin, begin + 32 * 4);
   };
   CHECK(first(expected, 0) == first(values_of(one), 2));
-  for (int tensor = 1; tensor <= std::min(world.size(), 4); tensor *= 2)
+  for (int tensor = world.size() > 4 ? 4 : 1; tensor <= std::min(world.size(), 4); tensor *= 2)
     for (auto const& shape : mesh_shapes(world.size(), tensor))
       for (auto const sharding : all_shardings) {
         comm::Mesh const mesh(world, shape);
