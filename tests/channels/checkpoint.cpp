@@ -18,10 +18,10 @@ using comm::Communicator;
 
 namespace {
 
-using Space = Kokkos::DefaultExecutionSpace;
-using Flat = FlatAggregator<Space, double>;
+using DefaultSpace = Kokkos::DefaultExecutionSpace;
+using Flat = FlatAggregator<DefaultSpace, double>;
 template <class TreePolicy, class Final = CrossAttention>
-using Grouped = DistributedAggregator<Space, double, TreePolicy, Final>;
+using Grouped = DistributedAggregator<DefaultSpace, double, TreePolicy, Final>;
 using Names = std::vector<std::string>;
 
 Names bands(std::vector<std::size_t> const& list) {
@@ -38,8 +38,8 @@ std::vector<std::size_t> first(std::size_t count) {
 /// The output for the planes (2, bands of the list, 4, 6) of an image that has all 19 bands.
 template <class Aggregator>
 std::vector<double> output_of(Aggregator& aggregator, std::vector<std::size_t> const& list, Choice const& choice = {}) {
-  Space const exec;
-  Workspace<Space> workspace(exec);
+  DefaultSpace const exec;
+  Workspace<DefaultSpace> workspace(exec);
   typename Aggregator::Context context;
   auto const image = random_tensor<double>(exec, 8, "image", {2, 19, 4, 6});
   auto const planes = planes_of(exec, image, list);
@@ -72,7 +72,7 @@ std::string complaint(Communicator const& world, std::filesystem::path const& pa
 template <class Aggregator, class Config>
 void check_channels(Communicator const& world, Config const& config, std::vector<std::size_t> const& reordered,
                     std::vector<std::size_t> const& some) {
-  Space const exec;
+  DefaultSpace const exec;
   TemporaryFolder const folder(world);
   Aggregator all(exec, world, config(first(19)));
   randomize(all);
@@ -133,19 +133,19 @@ TEST_CASE("a channel of another group, module or place is refused") {
   TemporaryFolder const folder(world);
   auto const path = folder / "c.safetensors";
   auto list = first(19);
-  Grouped<Tree<Linear, 2>> grouped(Space(), world, grouped_config(list));
+  Grouped<Tree<Linear, 2>> grouped(DefaultSpace(), world, grouped_config(list));
   save_checkpoint(world, path, grouped);
   std::swap(list[0], list[18]);
-  CHECK(complaint(world, path, Grouped<Tree<Linear, 2>>(Space(), world, grouped_config(list))) ==
+  CHECK(complaint(world, path, Grouped<Tree<Linear, 2>>(DefaultSpace(), world, grouped_config(list))) ==
         "was written with channel '580 nm' in group 3, module 1, expected group 0, module 0: what the model computes "
         "depends on that");
 
   auto pair = first(4);
-  using Shared = ChannelAggregator<Space, double, SharedTree<Linear, 2>>; // its weights belong to places
-  Shared shared(Space(), flat_config(pair));
+  using Shared = ChannelAggregator<DefaultSpace, double, SharedTree<Linear, 2>>; // its weights belong to places
+  Shared shared(DefaultSpace(), flat_config(pair));
   save_checkpoint(world, path, shared);
   std::swap(pair[2], pair[3]);
-  CHECK(complaint(world, path, Shared(Space(), flat_config(pair))) ==
+  CHECK(complaint(world, path, Shared(DefaultSpace(), flat_config(pair))) ==
         "was written with channel '430 nm' in group 0, module 1, place 1, expected group 0, module 1, place 0: what "
         "the model computes depends on that");
 }
@@ -155,21 +155,22 @@ TEST_CASE("what computes the same of the same parameters says the same, anything
   TemporaryFolder const folder(world);
   auto const path = folder / "flat.safetensors";
   auto const config = flat_config(first(19));
-  ChannelAggregator<Space, double> one(Space(), config);
+  ChannelAggregator<DefaultSpace, double> one(DefaultSpace(), config);
   auto const description = one.describe();
-  Flat flat(Space(), world, config);
+  Flat flat(DefaultSpace(), world, config);
   CHECK(flat.describe() == description);
-  CHECK(ChannelAggregator<Space, double, Tree<CrossAttention>, Materialized>(Space(), config).describe() ==
-        description);
-  CHECK(DistributedTokenization<Space, double>(Space(), world, config).describe() == description);
-  CHECK(AnyAggregator<Space, double>(Flat(Space(), world, config)).describe() == description);
+  CHECK(
+      ChannelAggregator<DefaultSpace, double, Tree<CrossAttention>, Materialized>(DefaultSpace(), config).describe() ==
+      description);
+  CHECK(DistributedTokenization<DefaultSpace, double>(DefaultSpace(), world, config).describe() == description);
+  CHECK(AnyAggregator<DefaultSpace, double>(Flat(DefaultSpace(), world, config)).describe() == description);
   auto const grouped = grouped_config(first(19)); // no group has more than 5 channels
   auto const tree = detail::describe_aggregator<double, Tree<CrossAttention, 8>, CrossAttention>(grouped, 4);
   CHECK(tree == detail::describe_aggregator<double, Tree<CrossAttention, 5>, HeadShared>(grouped, 4));
   CHECK(tree != detail::describe_aggregator<double, SharedTree<CrossAttention, 5>, HeadShared>(grouped, 4));
   CHECK(tree != detail::describe_aggregator<double, Tree<CrossAttention, 4>, CrossAttention>(grouped, 4));
   if (2 % world.size() == 0)
-    CHECK(TensorParallelAggregator<Space, double>(Space(), world, config).describe() == description);
+    CHECK(TensorParallelAggregator<DefaultSpace, double>(DefaultSpace(), world, config).describe() == description);
   randomize(one);
   save_checkpoint(world, path, one);
   CHECK(load_checkpoint(world, path, flat).remarks.empty());
@@ -183,7 +184,7 @@ TEST_CASE("what computes the same of the same parameters says the same, anything
   auto const with = [&](auto const& change) {
     auto other = config;
     change(other);
-    return complaint(world, path, ChannelAggregator<Space, double>(Space(), other));
+    return complaint(world, path, ChannelAggregator<DefaultSpace, double>(DefaultSpace(), other));
   };
   CHECK(with([](auto& other) { other.heads = 4; }) == "was written with aggregation heads 2, expected 4");
   CHECK(with([](auto& other) { other.patch = 1, other.width = 16; }) ==
@@ -192,9 +193,10 @@ TEST_CASE("what computes the same of the same parameters says the same, anything
         "was written with aggregation projection bias false, expected true");
   CHECK(with([](auto& other) { other.pooling.tile = 4; }).empty());
   CHECK(with([](auto& other) { other.seed = 4; }).empty());
-  CHECK(complaint(world, path, ChannelAggregator<Space, double, SharedTree<Linear, 2>>(Space(), config)) ==
-        "was written with aggregation tree cross_attention/1, expected linear/2 shared > linear/1");
-  CHECK(complaint(world, path, Grouped<Tree<Linear, 2>>(Space(), world, grouped)) ==
+  CHECK(
+      complaint(world, path, ChannelAggregator<DefaultSpace, double, SharedTree<Linear, 2>>(DefaultSpace(), config)) ==
+      "was written with aggregation tree cross_attention/1, expected linear/2 shared > linear/1");
+  CHECK(complaint(world, path, Grouped<Tree<Linear, 2>>(DefaultSpace(), world, grouped)) ==
         "was written with aggregation groups none, expected 4; aggregation tree cross_attention/1, expected linear/2 > "
         "linear/1");
 }
@@ -203,16 +205,16 @@ TEST_CASE("channel names must be as many as the channels, all different, and the
   Communicator const world;
   auto config = flat_config(first(5));
   config.channels = 6;
-  CHECK_THROWS_WITH_AS((ChannelAggregator<Space, double>(Space(), config)),
+  CHECK_THROWS_WITH_AS((ChannelAggregator<DefaultSpace, double>(DefaultSpace(), config)),
                        "ChannelAggregator: 5 channel names, expected as many as channels C = 6", ShapeError);
-  CHECK_THROWS_WITH_AS(Flat(Space(), world, config),
+  CHECK_THROWS_WITH_AS(Flat(DefaultSpace(), world, config),
                        "FlatAggregator: 5 channel names, expected as many as channels C = 6", ShapeError);
   config.channel_names = bands({0, 1, 2, 1, 4, 5});
-  CHECK_THROWS_WITH_AS(Flat(Space(), world, config), "ChannelSet: channels 1 and 3 are both called '410 nm'",
+  CHECK_THROWS_WITH_AS(Flat(DefaultSpace(), world, config), "ChannelSet: channels 1 and 3 are both called '410 nm'",
                        ShapeError);
   if (world.size() == 1) return;
   config.channel_names = bands({0, 1, world.rank() == 1 ? 9u : 2u, 3, 4, 5});
-  CHECK_THROWS_WITH_AS(Flat(Space(), world, config),
+  CHECK_THROWS_WITH_AS(Flat(DefaultSpace(), world, config),
                        "FlatAggregator: the name of channel 2 is 420 nm on rank 0 but 490 nm on rank 1", CommError);
 }
 

@@ -269,18 +269,18 @@ TEST_CASE("a model whose channels have another order goes on from the other's ch
   auto const description = *read_metadata(world, path).description;
   CHECK(description == trial.model().describe());
   CHECK(description.get<std::string>("encoder grid") == "3 x 4");
-  for (auto const& [name, value] : {std::pair("patch", 2u),
-                                    {"aggregation width", 8u},
-                                    {"aggregation heads", 2u},
-                                    {"aggregation groups", 12u},
-                                    {"image height", 6u},
-                                    {"image width", 8u},
-                                    {"encoder depth", 2u},
-                                    {"encoder mlp ratio", 2u},
-                                    {"decoder width", 6u},
-                                    {"decoder heads", 3u},
-                                    {"head hidden layers", 0u}})
-    CHECK_MESSAGE(description.get<unsigned>(name) == value, name);
+  for (auto const& expected : {std::pair("patch", 2u),
+                               {"aggregation width", 8u},
+                               {"aggregation heads", 2u},
+                               {"aggregation groups", 12u},
+                               {"image height", 6u},
+                               {"image width", 8u},
+                               {"encoder depth", 2u},
+                               {"encoder mlp ratio", 2u},
+                               {"decoder width", 6u},
+                               {"decoder heads", 3u},
+                               {"head hidden layers", 0u}})
+    CHECK_MESSAGE(description.get<unsigned>(expected.first) == expected.second, expected.first);
 }
 
 TEST_CASE("the epsilon of the layer norms reaches encoder and decoder") {
