@@ -35,10 +35,12 @@ Thrown thrown_by(F const& f) {
     return {};
   } catch (Error const& error) {
     auto const* const together = dynamic_cast<comm::ThrownTogether const*>(&error);
-    std::string const kind = dynamic_cast<ShapeError const*>(&error) != nullptr           ? "ShapeError"
-                             : dynamic_cast<CommError const*>(&error) != nullptr          ? "CommError"
-                             : dynamic_cast<dchag::MemoryError const*>(&error) != nullptr ? "MemoryError"
-                                                                                          : "Error";
+    std::string const kind = dynamic_cast<ShapeError const*>(&error) != nullptr            ? "ShapeError"
+                             : dynamic_cast<CommError const*>(&error) != nullptr           ? "CommError"
+                             : dynamic_cast<dchag::DamagedError const*>(&error) != nullptr ? "DamagedError"
+                             : dynamic_cast<dchag::MemoryError const*>(&error) != nullptr  ? "MemoryError"
+                             : dynamic_cast<dchag::SystemError const*>(&error) != nullptr  ? "SystemError"
+                                                                                           : "Error";
     return {kind, error.what(), together == nullptr ? 0 : together->ranks};
   }
 }
@@ -76,6 +78,8 @@ TEST_CASE("what one rank throws, all ranks throw") {
     auto const foreign = run([] { throw std::out_of_range("index 7"); });
     auto const unknown = run([] { throw 7; });
     auto const memory = run([] { throw std::bad_alloc(); });
+    auto const damaged = run([] { throw dchag::DamagedError("file: half"); });
+    auto const system = run([] { throw dchag::SystemError("file: no right"); });
     // The rank that failed says it in its own words.
     std::string const prefix =
         communicator.rank() == failing ? std::string() : concat("rank ", failing, " of ", size, ": ");
@@ -93,6 +97,10 @@ TEST_CASE("what one rank throws, all ranks throw") {
     CHECK(memory.ranks == size);
     CHECK(unknown.kind == "Error");
     CHECK(unknown.sentence == prefix + "something was thrown that is not a std::exception");
+    CHECK(damaged.kind == "DamagedError");
+    CHECK(damaged.sentence == prefix + "file: half");
+    CHECK(system.kind == "SystemError");
+    CHECK(system.sentence == prefix + "file: no right");
   }
   auto const after = comm::all_reduce(communicator, 1, comm::Reduce::sum);
   CHECK(after == size);

@@ -22,6 +22,16 @@ TEST_CASE("require: throws the error asked for, with the sentence") {
   CHECK_THROWS_AS(require<Error>(false, ""), std::runtime_error);
 }
 
+TEST_CASE("shortened: a sentence quotes no more than it can hold, on one line") {
+  CHECK(shortened("as it is", 8) == "as it is");
+  CHECK(shortened("0123456789", 4) == "01... 6 bytes left out ...89");
+  CHECK(shortened("a\nb\tc\x7f") == "a?b?c?");
+  CHECK(shortened(std::string(400000, 'x')).size() < 160);
+  std::string const letters = "\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"; // no character is cut in two
+  CHECK(shortened(letters, 6) == "\xc3\xa4... 4 bytes left out ...\xc3\xa4");
+  CHECK(shortened(std::string(8, '\x80'), 4).size() < 40);
+}
+
 TEST_CASE("shape_text: writes any range of extents") {
   CHECK(shape_text(Extents<3>{2, 3, 5}) == "(2, 3, 5)");
   CHECK(shape_text(Extents<1>{0}) == "(0)");

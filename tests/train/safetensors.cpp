@@ -57,6 +57,12 @@ TEST_CASE("header: names that are no text, or taken, are not written") {
   CHECK(sentence_of([&] { make_safetensors_header(latin1); }) == "a name or text to be stored is not UTF-8");
 }
 
+TEST_CASE("header: one that is longer than may be read is not written") {
+  SafetensorsHeader header{{}, {{"t", std::string(SafetensorsHeader::longest - 20, 'x')}}, 0};
+  CHECK(sentence_of([&] { make_safetensors_header(header); }) ==
+        "safetensors: the header of 0 tensors and 1 texts has 100000056 bytes, expected at most 100000000");
+}
+
 TEST_CASE("header: files of other writers") {
   auto const found = parse(R"({"w":{"shape":[2],"data_offsets":[0,4],"dtype":"BF16"},
                               "n":{"dtype":"I64","shape":[],"data_offsets":[4,12]},

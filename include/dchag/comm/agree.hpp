@@ -36,7 +36,7 @@ struct CollectiveError : ErrorType, ThrownTogether {
 
 /// What went wrong on one rank, in a form that can be sent.
 struct Failure {
-  enum Kind { none, error, shape_error, comm_error, memory_error };
+  enum Kind { none, error, shape_error, comm_error, memory_error, damaged_error, system_error };
   int kind = none;
   std::string sentence;
 };
@@ -75,6 +75,10 @@ Failure failure_of(F const& f) {
     return {Failure::memory_error, current_sentence()};
   } catch (std::bad_alloc const&) {
     return {Failure::memory_error, current_sentence()};
+  } catch (DamagedError const&) {
+    return {Failure::damaged_error, current_sentence()};
+  } catch (SystemError const&) {
+    return {Failure::system_error, current_sentence()};
   } catch (...) {
     return {Failure::error, current_sentence()};
   }
@@ -102,16 +106,18 @@ inline void throw_together(Communicator const& communicator, Failure const& own)
   if (kind == Failure::shape_error) throw CollectiveError<ShapeError>(sentence, size);
   if (kind == Failure::comm_error) throw CollectiveError<CommError>(sentence, size);
   if (kind == Failure::memory_error) throw CollectiveError<MemoryError>(sentence, size);
+  if (kind == Failure::damaged_error) throw CollectiveError<DamagedError>(sentence, size);
+  if (kind == Failure::system_error) throw CollectiveError<SystemError>(sentence, size);
   throw CollectiveError<Error>(sentence, size);
 }
 } // namespace detail
 
 /// Runs f on every rank and returns what it returned. If it threw on any of them, every rank throws the error of the
-/// lowest that failed, as ShapeError, CommError, MemoryError (std::bad_alloc too) or (all others) Error; "rank 2 of 4:
-/// " is put before its sentence on ranks that did not fail with the same words themselves. For what may go wrong on one
-/// rank only, such as reading a file. f itself must not communicate: a rank that throws would wait here for others that
-/// wait for it there. An MPI call that fails in f all the same leaves at once. Collective: one all-reduce of one int;
-/// if it fails, three broadcasts besides.
+/// lowest that failed, as the same type of this library's errors, std::bad_alloc as MemoryError and all others as
+/// Error; "rank 2 of 4: " is put before its sentence on ranks that did not fail with the same words themselves. For
+/// what may go wrong on one rank only, such as reading a file. f itself must not communicate: a rank that throws would
+/// wait here for others that wait for it there. An MPI call that fails in f all the same leaves at once.
+/// Collective: one all-reduce of one int; if it fails, three broadcasts besides.
 template <class F>
 auto collectively(Communicator const& communicator, F const& f) {
   using Result = std::invoke_result_t<F const&>;
@@ -200,11 +206,12 @@ inline void require_same(Communicator const& communicator, char const* where, st
     bool const same = own.name == name && own.value == value;
     int const odd = all_reduce(communicator, same ? size : communicator.rank(), Reduce::min);
     if (odd == size) continue;
-    auto const contrary = own.name == name ? own.value : concat(own.name, " is ", own.value);
-    throw detail::CollectiveError<CommError>(concat(where, ": ", name, " is ", value, " on rank 0 but ",
-                                                    detail::broadcast_text(communicator, contrary, odd), " on rank ",
-                                                    odd),
-                                             size);
+    auto const own_value = shortened(own.value);
+    auto const contrary = own.name == name ? own_value : concat(shortened(own.name), " is ", own_value);
+    throw detail::CollectiveError<CommError>(
+        concat(where, ": ", shortened(name), " is ", shortened(value), " on rank 0 but ",
+               detail::broadcast_text(communicator, contrary, odd), " on rank ", odd),
+        size);
   }
 }
 

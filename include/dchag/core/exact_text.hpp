@@ -34,12 +34,12 @@ Value from_exact_text(std::string const& what, std::string const& text) {
   if constexpr (std::same_as<Value, std::string>) {
     return text;
   } else if constexpr (std::same_as<Value, bool>) {
-    require<Error>(text == "true" || text == "false", what, " is '", text, "', expected true or false");
+    require<Error>(text == "true" || text == "false", what, " is '", shortened(text), "', expected true or false");
     return text == "true";
   } else {
     Value value{};
     auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    require<Error>(error == std::errc() && end == text.data() + text.size(), what, " is '", text,
+    require<Error>(error == std::errc() && end == text.data() + text.size(), what, " is '", shortened(text),
                    "', expected a number that fits");
     return value;
   }

@@ -93,7 +93,8 @@ private:
 
 /// How a checkpoint lies on the disk.
 enum class CheckpointLayout {
-  one_file, ///< `toy.safetensors`, written by all ranks at once; the same bytes for every number of ranks
+  one_file, ///< `toy.safetensors`, written by all ranks at once; the same bytes for every number of ranks. Not for file
+            ///< systems that move whole pages between the nodes that write to one file, as NFS does
   shards    ///< `toy-00001-of-00004.safetensors`, ... one for each rank, and `toy.safetensors.index.json`
 };
 
@@ -103,7 +104,7 @@ inline constexpr char const* optimizer_steps_name = "dchag.optimizer_steps";
 inline Texts metadata_of(Checkpoint const& checkpoint) {
   Texts texts = checkpoint.metadata().texts();
   for (auto const& [name, text] : texts)
-    require<Error>(name.rfind("dchag.", 0) != 0, "save_checkpoint: metadata '", name,
+    require<Error>(name.rfind("dchag.", 0) != 0, "save_checkpoint: metadata '", shortened(name),
                    "', expected no name that begins with dchag.");
   texts["dchag.format"] = "1";
   if (checkpoint.description() != Description()) texts[description_name] = text_of(checkpoint.description());
@@ -118,9 +119,10 @@ inline Texts metadata_of(Checkpoint const& checkpoint) {
 ///
 /// Collective: all ranks that hold parts of the model, once each. What they hold is gathered at rank 0 and broadcast;
 /// after that a few all-reduces of at most 8 bytes a rank. Waits for all work on the device.
-/// Throws: CommError if paths or metadata differ between ranks; Error, the same on every rank, if some value is held by
-/// no rank or in two ways, or cannot be written: no such folder, no right to write, a full disk; with shards, if there
-/// is such a checkpoint already, since several files cannot be replaced at once. What was written is removed then.
+/// Throws, the same on every rank: CommError if paths or metadata differ between ranks; SystemError if it cannot be
+/// written: no such folder, no right to write, a full disk; Error if some value is held by no rank or in two ways, if
+/// names and metadata are longer than a header may be (`SafetensorsHeader::longest`); with shards, if there is such a
+/// checkpoint already, since several files cannot be replaced at once. What was written is removed then.
 inline void save_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
                             Checkpoint const& checkpoint, CheckpointLayout layout = CheckpointLayout::one_file) {
   auto const metadata = comm::collectively(world, [&] { return detail::metadata_of(checkpoint); });
@@ -136,8 +138,10 @@ inline void save_checkpoint(comm::Communicator const& world, std::filesystem::pa
     detail::write_shards(world, path, plan, checkpoint.arrays(), metadata);
 }
 
-/// Throws an Error that says why, the same on every rank, unless the checkpoint is complete and every byte as it was
-/// written. Files of other origin have no checksum; of them only the headers are checked.
+/// Returns if the checkpoint is complete and every byte as it was written. Files of other origin have no checksum; of
+/// them only the headers are checked.
+/// Throws, the same on every rank: DamagedError if it was read and is not as it was written; SystemError if it could
+/// not be read, which says nothing about what it holds; Error if it has a format that this library does not know.
 /// Collective: headers are broadcast by rank 0; each rank reads an equal share of the bytes.
 inline void verify_checkpoint(comm::Communicator const& world, std::filesystem::path const& path) {
   detail::verify_stored(world, detail::open_stored(world, path));
@@ -152,14 +156,14 @@ struct CheckpointMetadata {
 /// Reads what a checkpoint says without a model. Nothing but the headers is read and checked, not the checksum: see
 /// `verify_checkpoint`.
 /// Collective: all ranks. Headers are broadcast by rank 0; a few all-reduces of at most 16 bytes.
-/// Throws: CommError if paths differ between ranks; Error, the same on every rank, if the file is not there, or its
-/// headers are not whole.
+/// Throws, the same on every rank: CommError if paths differ between ranks; SystemError if the file cannot be read, as
+/// one that is not there; DamagedError if its headers are not whole.
 inline CheckpointMetadata read_metadata(comm::Communicator const& world, std::filesystem::path const& path) {
   comm::require_same(world, "read_metadata", "path", path.string());
   auto const stored = detail::open_stored(world, path);
   return comm::collectively(world, [&] {
     return CheckpointMetadata{Metadata(detail::users_of(stored.metadata)),
-                              detail::stored_description(path.string(), stored.metadata)};
+                              detail::stored_description(detail::path_text(path), stored.metadata)};
   });
 }
 
@@ -168,6 +172,19 @@ struct LoadedMetadata : Metadata {
   std::vector<std::string> remarks = {}; ///< what the user should know, a sentence each: such as that channels were put
                                          ///< into another order, or what the file does not tell
 };
+
+namespace detail {
+/// The optimizer's step count in the file; none if it is not asked for, or may be missing with all moments.
+inline std::optional<std::int64_t> steps_of(Checkpoint const& checkpoint, Match const& match, StoredFiles const& stored,
+                                            LoadOptions const& options) {
+  if (!checkpoint.has_optimizer()) return std::nullopt;
+  bool const moments = std::ranges::any_of(
+      match.wanted, [](auto const& wanted) { return wanted.array->name.rfind(optimizer_prefix, 0) == 0; });
+  Metadata const metadata(stored.metadata);
+  if (options.allow_missing && !moments && !metadata.contains(optimizer_steps_name)) return std::nullopt;
+  return metadata.get<std::int64_t>(optimizer_steps_name);
+}
+} // namespace detail
 
 /// Reads parameters, and moments and step count if the checkpoint has an optimizer, from a file `path` or, if there is
 /// none, from the files of its index; returns the metadata that was stored. Numbers of 16, 32 or 64 bits become the
@@ -178,10 +195,14 @@ struct LoadedMetadata : Metadata {
 /// with leading axes merged, or a convolution's; where the options name the sources,
 /// rows must be cut alike (as `torch.Tensor.view` may do, but no transposed matrix). Collective: all ranks. Headers are
 /// broadcast by rank 0, names gathered there, and a few all-reduces of one int; each rank reads its share of the bytes
-/// for the checksum, then what it holds; then what `values_changed` of the model says. Throws: Error, the same on every
-/// rank, before anything is changed: if the file is not there, not whole or damaged (see `verify_checkpoint`), or, as
-/// ShapeError, if the file's model means something else, or arrays are missing, unexpected or of another shape, of
-/// which all are named. After that only a failing disk can interrupt it, and leaves the model half changed.
+/// for the checksum, then what it holds; then what `values_changed` of the model says.
+///
+/// A file of weights alone is read into {model, optimizer} with `allow_missing`: the optimizer keeps its moments and
+/// step count, which are zero in a new one.
+///
+/// Throws, the same on every rank, before anything is changed: as `verify_checkpoint`; ShapeError if the file's model
+/// means something else, or arrays are missing, unexpected or of another shape, of which all are named. After that only
+/// a failing disk can interrupt it, a SystemError, and leaves the model half changed.
 inline LoadedMetadata load_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
                                       Checkpoint const& checkpoint, LoadOptions const& options = {}) {
   std::vector<comm::Setting> settings{{"path", path.string()},
@@ -202,15 +223,14 @@ inline LoadedMetadata load_checkpoint(comm::Communicator const& world, std::file
     return detail::match_of(checkpoint.arrays(), stored, options.sources, channels);
   });
   detail::require_match(world, path, match, stored, options, checkpoint.has_optimizer());
-  std::int64_t steps = 0;
-  if (checkpoint.has_optimizer())
-    steps = comm::collectively(
-        world, [&] { return Metadata(stored.metadata).get<std::int64_t>(detail::optimizer_steps_name); });
+  auto const steps = comm::collectively(world, [&] { return detail::steps_of(checkpoint, match, stored, options); });
   comm::collectively(world, [&] {
-    detail::RunReader reader(stored);
-    for (auto const& wanted : match.wanted) reader.read(wanted);
+    detail::with_memory_for(path, [&] {
+      detail::RunReader reader(stored);
+      for (auto const& wanted : match.wanted) reader.read(wanted);
+    });
   });
-  if (checkpoint.has_optimizer()) checkpoint.set_optimizer_steps(steps);
+  if (steps) checkpoint.set_optimizer_steps(*steps);
   checkpoint.values_changed();
   return loaded;
 }

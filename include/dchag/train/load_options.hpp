@@ -34,7 +34,7 @@ inline Sources renamed(std::map<std::string, std::string> table) {
 /// How a checkpoint is loaded.
 struct LoadOptions {
   Sources sources = {};          ///< if not given: the arrays' own names
-  bool allow_missing = false;    ///< arrays, and channels, that the file does not have keep their values
+  bool allow_missing = false;    ///< arrays, channels and a step count that the file does not have stay
   bool allow_unexpected = false; ///< tensors that no array asks for, and channels, are passed over
   /// Settings of the model's description in which the file may differ, such as "image height" where the model is to go
   /// on with larger images.

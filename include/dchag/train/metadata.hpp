@@ -19,7 +19,7 @@ public:
   Metadata() = default;
   Metadata(std::initializer_list<comm::Setting> settings) {
     for (auto const& setting : settings)
-      require<Error>(m_texts.emplace(setting.name, setting.value).second, "Metadata: '", setting.name,
+      require<Error>(m_texts.emplace(setting.name, setting.value).second, "Metadata: '", shortened(setting.name),
                      "' is there twice");
   }
   explicit Metadata(Texts texts) : m_texts(std::move(texts)) {}
@@ -32,8 +32,8 @@ public:
   template <class Value>
   Value get(std::string const& name) const {
     auto const found = m_texts.find(name);
-    require<Error>(found != m_texts.end(), "Metadata: there is no '", name, "'");
-    return from_exact_text<Value>(concat("Metadata: '", name, "'"), found->second);
+    require<Error>(found != m_texts.end(), "Metadata: there is no '", shortened(name), "'");
+    return from_exact_text<Value>(concat("Metadata: '", shortened(name), "'"), found->second);
   }
 
 private:

@@ -55,18 +55,19 @@ struct HeaderPlace {
   std::string const& file;
 
   template <class... Parts>
-  void require(bool condition, Parts const&... parts) const {
-    dchag::require<Error>(condition, "safetensors: '", file, "': ", parts...);
+  [[noreturn]] void fail(Parts const&... parts) const {
+    throw DamagedError(concat("safetensors: '", shortened(file, 300), "': ", parts...));
   }
 };
 
 inline std::vector<std::size_t> sizes_of(HeaderPlace const& place, std::string const& name, char const* key,
                                          Json const& list) {
-  place.require(list.is_array(), "'", name, "' has ", key, " ", short_text(list), ", expected a list");
+  if (!list.is_array()) place.fail("'", shortened(name), "' has ", key, " ", short_text(list), ", expected a list");
   std::vector<std::size_t> sizes;
   for (auto const& n : list) {
-    place.require(n.is_number_unsigned(), "'", name, "' has ", short_text(n), " in its ", key,
-                  ", expected whole numbers from 0 to 2^64 - 1");
+    if (!n.is_number_unsigned())
+      place.fail("'", shortened(name), "' has ", short_text(n), " in its ", key,
+                 ", expected whole numbers from 0 to 2^64 - 1");
     sizes.push_back(n.get<std::size_t>());
   }
   return sizes;
@@ -74,27 +75,29 @@ inline std::vector<std::size_t> sizes_of(HeaderPlace const& place, std::string c
 
 inline StoredTensor stored_tensor(HeaderPlace const& place, std::string const& name, Json const& entry,
                                   std::size_t data_begin, std::size_t file_bytes) {
-  place.require(entry.is_object() && entry.size() == 3 && entry.contains("dtype") && entry.contains("shape") &&
-                    entry.contains("data_offsets"),
-                "'", name, "' is ", short_text(entry), ", expected dtype, shape and data_offsets");
+  auto const fail = [&](auto const&... parts) { place.fail("'", shortened(name), "' ", parts...); };
+  auto const shape = [](StoredTensor const& tensor) { return shortened(shape_text(tensor.shape)); };
+  if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") || !entry.contains("shape") ||
+      !entry.contains("data_offsets"))
+    fail("is ", short_text(entry), ", expected dtype, shape and data_offsets");
   auto const& dtype = entry["dtype"];
   auto const known = dtype.is_string() ? dtype_named(dtype.get_ref<std::string const&>()) : std::nullopt;
-  place.require(known.has_value(), "'", name, "' has dtype ", short_text(dtype), ", expected F32, F64, F16, BF16, ...");
+  if (!known) fail("has dtype ", short_text(dtype), ", expected F32, F64, F16, BF16, ...");
   StoredTensor tensor{name, *known, sizes_of(place, name, "shape", entry["shape"])};
   auto const offsets = sizes_of(place, name, "data_offsets", entry["data_offsets"]);
   std::size_t const available = file_bytes - data_begin;
-  place.require(offsets.size() == 2 && offsets[0] <= offsets[1] && offsets[1] <= available, "'", name,
-                "' has data_offsets ", short_text(entry["data_offsets"]),
-                ", expected two ascending offsets within the ", available, " bytes of data");
+  if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > available)
+    fail("has data_offsets ", short_text(entry["data_offsets"]), ", expected two ascending offsets within the ",
+         available, " bytes of data");
   std::size_t bytes = size_of(*known);
   for (auto n : tensor.shape) {
     std::size_t product = 0;
-    place.require(!__builtin_mul_overflow(bytes, n, &product), "'", name, "' has shape ", shape_text(tensor.shape),
-                  ", which is more than 2^64 bytes");
+    if (__builtin_mul_overflow(bytes, n, &product))
+      fail("has shape ", shape(tensor), ", which is more than 2^64 bytes");
     bytes = product;
   }
-  place.require(bytes == offsets[1] - offsets[0], "'", name, "' has ", offsets[1] - offsets[0], " bytes, expected ",
-                bytes, " for ", name_of(*known), " ", shape_text(tensor.shape));
+  if (bytes != offsets[1] - offsets[0])
+    fail("has ", offsets[1] - offsets[0], " bytes, expected ", bytes, " for ", name_of(*known), " ", shape(tensor));
   tensor.begin = data_begin + offsets[0];
   tensor.end = data_begin + offsets[1];
   return tensor;
@@ -102,38 +105,39 @@ inline StoredTensor stored_tensor(HeaderPlace const& place, std::string const& n
 } // namespace detail
 
 /// The length that the first bytes of a file say its header has.
-/// Throws: Error unless such a header fits into the file. `first` holds the first 8 bytes, fewer if the file does.
+/// Throws: DamagedError unless such a header fits into the file. `first` holds the first 8 bytes, fewer if the file
+/// does.
 inline std::size_t safetensors_header_length(std::string const& file, std::string_view first, std::size_t file_bytes) {
   detail::HeaderPlace const place{file};
   std::uint64_t length = 0;
-  place.require(first.size() >= sizeof(length) && file_bytes >= sizeof(length), "the file has ", file_bytes,
-                " bytes, expected at least 8");
+  if (first.size() < sizeof(length) || file_bytes < sizeof(length))
+    place.fail("the file has ", file_bytes, " bytes, expected at least 8");
   std::memcpy(&length, first.data(), sizeof(length));
-  place.require(length <= file_bytes - sizeof(length), "the header has ", length, " bytes, but only ",
-                file_bytes - sizeof(length), " follow in the file");
-  place.require(length <= SafetensorsHeader::longest, "the header has ", length, " bytes, expected at most ",
-                SafetensorsHeader::longest);
+  if (length > file_bytes - sizeof(length))
+    place.fail("the header has ", length, " bytes, but only ", file_bytes - sizeof(length), " follow in the file");
+  if (length > SafetensorsHeader::longest)
+    place.fail("the header has ", length, " bytes, expected at most ", SafetensorsHeader::longest);
   return length;
 }
 
 /// Reads the JSON of a header. Nothing in the file is trusted.
-/// Throws: Error, which names the file and the numbers, unless it is JSON in UTF-8 without a name twice, metadata are
-/// texts, and every tensor has a known dtype and as many bytes as its shape says, one after the other, up to the file's
-/// end.
+/// Throws: DamagedError, which names the file and the numbers, unless it is JSON in UTF-8 without a name twice,
+/// metadata are texts, and every tensor has a known dtype and as many bytes as its shape says, one after the other, up
+/// to the file's end.
 inline SafetensorsHeader parse_safetensors_header(std::string const& file, std::string_view json,
                                                   std::size_t file_bytes) {
   detail::HeaderPlace const place{file};
-  place.require(!json.empty() && json.front() == '{', "the header does not begin with {");
-  auto const header = detail::parse_json(concat("safetensors: '", file, "': the header"), json);
+  if (json.empty() || json.front() != '{') place.fail("the header does not begin with {");
+  auto const header = detail::parse_json(concat("safetensors: '", shortened(file, 300), "': the header"), json);
   SafetensorsHeader result;
   result.file_bytes = file_bytes;
   std::size_t const data_begin = SafetensorsHeader::length_bytes + json.size();
   for (auto const& [name, entry] : header.items()) {
     if (name == "__metadata__") {
-      place.require(entry.is_object(), "__metadata__ is ", detail::short_text(entry), ", expected names and texts");
+      if (!entry.is_object()) place.fail("__metadata__ is ", detail::short_text(entry), ", expected names and texts");
       for (auto const& [key, value] : entry.items()) {
-        place.require(value.is_string(), "'", key, "' in __metadata__ is ", detail::short_text(value),
-                      ", expected a text");
+        if (!value.is_string())
+          place.fail("'", shortened(key), "' in __metadata__ is ", detail::short_text(value), ", expected a text");
         result.metadata[key] = value.template get<std::string>();
       }
     } else {
@@ -145,24 +149,25 @@ inline SafetensorsHeader parse_safetensors_header(std::string const& file, std::
   });
   std::size_t end = data_begin;
   for (auto const& tensor : result.tensors) {
-    place.require(tensor.begin == end, "'", tensor.name, "' begins at byte ", tensor.begin - data_begin,
-                  " of the data, expected ", end - data_begin, ", where the tensor before it ends");
+    if (tensor.begin != end)
+      place.fail("'", shortened(tensor.name), "' begins at byte ", tensor.begin - data_begin, " of the data, expected ",
+                 end - data_begin, ", where the tensor before it ends");
     end = tensor.end;
   }
-  place.require(end == file_bytes, "the tensors end at byte ", end, ", but the file has ", file_bytes, " bytes");
+  if (end != file_bytes) place.fail("the tensors end at byte ", end, ", but the file has ", file_bytes, " bytes");
   return result;
 }
 
 /// Gives each tensor its place in the file, in this order, and writes the header's 8 bytes and JSON, padded with spaces
 /// so that the data begins at a multiple of 64 bytes.
-/// Throws: Error if a name or text is not UTF-8, or a name stands there twice.
+/// Throws: Error if a name or text is not UTF-8, a name stands there twice, or the header is longer than may be read.
 inline std::string make_safetensors_header(SafetensorsHeader& header) {
   std::string json = "{\"__metadata__\":" + detail::json_text(detail::Json(header.metadata));
   std::map<std::string_view, int> names;
   std::size_t offset = 0;
   for (auto& tensor : header.tensors) {
-    require<Error>(++names[tensor.name] == 1 && tensor.name != "__metadata__", "safetensors: the name '", tensor.name,
-                   "' is taken");
+    require<Error>(++names[tensor.name] == 1 && tensor.name != "__metadata__", "safetensors: the name '",
+                   shortened(tensor.name), "' is taken");
     std::size_t bytes = size_of(tensor.dtype);
     for (auto n : tensor.shape) bytes *= n;
     json += concat(',', detail::json_text(detail::Json(tensor.name)), ":{\"dtype\":\"", name_of(tensor.dtype),
@@ -175,6 +180,9 @@ inline std::string make_safetensors_header(SafetensorsHeader& header) {
   constexpr std::size_t unit = SafetensorsHeader::alignment;
   std::size_t const data_begin = (SafetensorsHeader::length_bytes + json.size() + unit - 1) / unit * unit;
   json.resize(data_begin - SafetensorsHeader::length_bytes, ' ');
+  require<Error>(json.size() <= SafetensorsHeader::longest, "safetensors: the header of ", header.tensors.size(),
+                 " tensors and ", header.metadata.size(), " texts has ", json.size(), " bytes, expected at most ",
+                 SafetensorsHeader::longest);
   for (auto& tensor : header.tensors) {
     tensor.begin += data_begin;
     tensor.end += data_begin;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/range.hpp>
+#include <dchag/train/detail/file.hpp>
 #include <dchag/train/detail/stored_description.hpp>
 #include <dchag/train/load_options.hpp>
 
@@ -178,16 +179,16 @@ private:
 inline ChannelMatch match_models(std::filesystem::path const& path, Texts const& metadata, Description const& own,
                                  LoadOptions const& options, std::vector<std::string>& remarks) {
   if (own == Description()) return {};
-  auto const stored = stored_description(path.string(), metadata);
+  auto const stored = stored_description(path_text(path), metadata);
   if (!stored) {
     if (!options.sources)
-      remarks.push_back(concat("'", path.string(),
+      remarks.push_back(concat("'", path_text(path),
                                "' does not say what its model means (it is older, or of another program): nothing but "
                                "names and shapes was compared"));
     return {};
   }
-  require_same_settings(path.string(), *stored, own, options.may_differ);
-  ChannelMatch match(path.string(), stored->channels(), own.channels(), options);
+  require_same_settings(path_text(path), *stored, own, options.may_differ);
+  ChannelMatch match(path_text(path), stored->channels(), own.channels(), options);
   remarks = match.remarks();
   return match;
 }

@@ -22,7 +22,7 @@ struct CheckpointArray {
   CheckpointArray(std::string array_name, ParameterSpec const& spec, Values const& values)
       : name(std::move(array_name)), dtype(dtype_of<typename Values::non_const_value_type>), piece(spec),
         channels(spec.channels) {
-    require<Error>(values.extent(0) == piece.size(), "Checkpoint: '", name, "' has ", values.extent(0),
+    require<Error>(values.extent(0) == piece.size(), "Checkpoint: '", shortened(name), "' has ", values.extent(0),
                    " values here, expected ", piece.size(), " as its spec says");
     require<Error>(channels.size() == 0 || (!piece.whole().empty() && piece.whole()[0] % channels.size() == 0),
                    "Checkpoint: '", name, "' of shape ", shape_text(piece.whole()), " belongs to ", channels.size(),

@@ -175,7 +175,7 @@ inline void require_match(comm::Communicator const& world, std::filesystem::path
     if (!match.misshapen.empty()) complaints.push_back("of another shape " + list_text(match.misshapen));
     std::string text;
     for (auto const& complaint : complaints) text += (text.empty() ? "" : " | ") + complaint;
-    require<ShapeError>(complaints.empty(), "load_checkpoint: '", path.string(), "' does not fit the model: ", text);
+    require<ShapeError>(complaints.empty(), sentence_about(path), " does not fit the model: ", text);
   });
 }
 

@@ -30,33 +30,35 @@ inline auto order_of(Piece const& piece) {
   return std::tuple(piece.begin(), piece.shape(), piece.run().begin, piece.run().end);
 }
 
-/// Throws Error unless these pieces, ascending, are the whole array, each value once.
-inline void require_tiling(std::string const& what, std::vector<Piece> const& pieces) {
+/// Throws an `ErrorType` unless these pieces, ascending, are the whole array, each value once.
+template <class ErrorType = Error>
+void require_tiling(std::string const& what, std::vector<Piece> const& pieces) {
+  auto const fail = [&](auto const&... parts) { throw ErrorType(concat(what, parts...)); };
+  auto const text = [](std::vector<std::size_t> const& extents) { return shortened(shape_text(extents)); };
+  auto const text_of = [&](Piece const& box) { return concat(text(box.shape()), " from ", text(box.begin())); };
   std::vector<Piece const*> boxes;
   std::size_t covered = 0;
   for (std::size_t i = 0; i < pieces.size();) {
     auto const& box = pieces[i];
-    require<Error>(box.whole() == pieces[0].whole(), what, " is part of an array ", shape_text(box.whole()),
-                   " here and of one ", shape_text(pieces[0].whole()), " there");
+    if (box.whole() != pieces[0].whole())
+      fail(" is part of an array ", text(box.whole()), " here and of one ", text(pieces[0].whole()), " there");
     std::size_t next = 0;
     for (; i < pieces.size() && pieces[i].begin() == box.begin() && pieces[i].shape() == box.shape(); ++i) {
       auto const run = pieces[i].run();
-      require<Error>(run.begin == next, what, ": of its part ", shape_text(box.shape()), " from ",
-                     shape_text(box.begin()), ", the values ", std::min(next, run.begin), " to ",
-                     std::max(next, run.begin), " are held ", run.begin < next ? "in two ways" : "by no rank");
+      if (run.begin != next)
+        fail(": of its part ", text_of(box), ", the values ", std::min(next, run.begin), " to ",
+             std::max(next, run.begin), " are held ", run.begin < next ? "in two ways" : "by no rank");
       next = run.end;
     }
-    require<Error>(next == box.box_size(), what, ": of its part ", shape_text(box.shape()), " from ",
-                   shape_text(box.begin()), ", the values ", next, " to ", box.box_size(), " are held by no rank");
+    if (next != box.box_size())
+      fail(": of its part ", text_of(box), ", the values ", next, " to ", box.box_size(), " are held by no rank");
     for (auto const* other : boxes)
-      require<Error>(!Piece::boxes_overlap(box, *other), what, ": its parts ", shape_text(other->shape()), " from ",
-                     shape_text(other->begin()), " and ", shape_text(box.shape()), " from ", shape_text(box.begin()),
-                     " overlap");
+      if (Piece::boxes_overlap(box, *other)) fail(": its parts ", text_of(*other), " and ", text_of(box), " overlap");
     boxes.push_back(&box);
     covered += box.box_size();
   }
-  require<Error>(!pieces.empty() && covered == pieces[0].whole_size(), what, ": ", covered,
-                 " of its values are held by a rank, expected all of ", shape_text(pieces.at(0).whole()));
+  if (pieces.empty() || covered != pieces[0].whole_size())
+    fail(": ", covered, " of its values are held by a rank, expected all of ", text(pieces.at(0).whole()));
 }
 
 /// What one rank holds, as text.
@@ -64,7 +66,7 @@ inline std::string description_of(std::vector<CheckpointArray> const& arrays) {
   Json list = Json::array();
   std::set<std::string_view> names;
   for (auto const& array : arrays) {
-    require<Error>(names.insert(array.name).second, "Checkpoint: two arrays are called '", array.name, "'");
+    require<Error>(names.insert(array.name).second, "Checkpoint: two arrays are called '", shortened(array.name), "'");
     list.push_back({array.name, name_of(array.dtype), array.piece.to_json()});
   }
   return json_text(list);
@@ -87,8 +89,8 @@ inline CheckpointPlan plan_of(std::vector<std::string> const& descriptions) {
       auto const name = entry[0].get<std::string>();
       auto const dtype = *dtype_named(entry[1].get<std::string>());
       auto& found = arrays.try_emplace(name, Found{dtype, {}}).first->second;
-      require<Error>(found.dtype == dtype, "Checkpoint: '", name, "' is ", name_of(found.dtype), " on one rank and ",
-                     name_of(dtype), " on rank ", rank);
+      require<Error>(found.dtype == dtype, "Checkpoint: '", shortened(name), "' is ", name_of(found.dtype),
+                     " on one rank and ", name_of(dtype), " on rank ", rank);
       found.parts.try_emplace(Piece::from_json(name, entry[2]), static_cast<int>(rank));
     }
   }
@@ -100,7 +102,7 @@ inline CheckpointPlan plan_of(std::vector<std::string> const& descriptions) {
       array.parts.push_back({piece, rank});
       pieces.push_back(piece);
     }
-    require_tiling(concat("Checkpoint: '", name, "'"), pieces);
+    require_tiling(concat("Checkpoint: '", shortened(name), "'"), pieces);
     plan.push_back(std::move(array));
   }
   std::ranges::stable_sort(plan, [](auto const& a, auto const& b) { return size_of(a.dtype) > size_of(b.dtype); });

@@ -93,15 +93,25 @@ private:
   }
 
   File const& open(std::size_t file) {
-    if (!m_open[file]) m_open[file] = File::read(m_stored.files[file].path);
+    if (!m_open[file]) {
+      if (m_count == most_open) { // a process may have few files open, and a checkpoint thousands
+        for (auto& other : m_open) other.reset();
+        m_count = 0;
+      }
+      m_open[file] = File::read(m_stored.files[file].path);
+      ++m_count;
+    }
     return *m_open[file];
   }
 
   static constexpr std::size_t most = std::size_t{4} << 20; // bytes read at once
   static constexpr std::size_t gap = std::size_t{1} << 14;  // bytes between two runs that are read in vain
 
+  static constexpr std::size_t most_open = 64;
+
   StoredFiles const& m_stored;
   std::vector<std::optional<File>> m_open;
+  std::size_t m_count = 0; // of those that are open
   std::vector<Run> m_runs;
   std::vector<char> m_bytes;
 };

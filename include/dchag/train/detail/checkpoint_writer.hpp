@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/train/detail/checkpoint_names.hpp>
 #include <dchag/train/detail/checkpoint_plan.hpp>
 #include <dchag/train/detail/checksum.hpp>
-#include <dchag/train/detail/file.hpp>
+#include <dchag/train/detail/folder.hpp>
 #include <dchag/train/safetensors.hpp>
+
+#include <random>
 
 namespace dchag::detail {
 
@@ -62,18 +65,19 @@ void for_each_own_part(CheckpointPlan const& plan, std::vector<CheckpointArray> 
       if (planned.parts[i].rank == rank) f(*own.at(planned.name), planned, i);
 }
 
-/// The name that a file has until it is whole.
-inline std::filesystem::path unfinished(std::filesystem::path path) {
-  return path += ".unfinished";
-}
-
-inline void remove_quietly(std::filesystem::path const& path) {
-  std::error_code ignored;
-  std::filesystem::remove(path, ignored);
+/// Digits for the names of this save's unfinished files (see `unfinished`), the same on every rank.
+/// Collective: rank 0 draws them; one all-reduce of one int, two broadcasts.
+inline std::string agree_on_writer(comm::Communicator const& world) {
+  auto const own = comm::collectively(world, [&]() -> std::string {
+    if (world.rank() != 0) return "";
+    std::random_device device;
+    return checksum_digits(std::uint64_t{device()} << 32 | device());
+  });
+  return comm::broadcast_text(world, own, 0);
 }
 
 /// All arrays in one file, each rank writing its parts.
-/// Collective: one all-reduce of 8 bytes, five of one int.
+/// Collective: one all-reduce of 8 bytes, six of one int, two broadcasts of at most 16 bytes.
 inline void write_one_file(comm::Communicator const& world, std::filesystem::path const& path,
                            CheckpointPlan const& plan, std::vector<CheckpointArray> const& arrays,
                            Texts const& metadata) {
@@ -81,7 +85,7 @@ inline void write_one_file(comm::Communicator const& world, std::filesystem::pat
   SafetensorsHeader header{{}, metadata, 0};
   for (auto const& array : plan) header.tensors.push_back({array.name, array.dtype, array.parts[0].piece.whole()});
   auto const head = comm::collectively(world, [&] { return make_safetensors_header(header); });
-  auto const temporary = unfinished(path);
+  auto const temporary = unfinished(path, agree_on_writer(world));
   try {
     std::optional<File> file;
     comm::collectively(world, [&] {
@@ -112,24 +116,14 @@ inline void write_one_file(comm::Communicator const& world, std::filesystem::pat
       if (file) file->finish();
     });
     comm::collectively(world, [&] {
-      if (first) rename_file(temporary, path);
+      if (!first) return;
+      rename_file(temporary, path);
+      sync_folder(folder_of(path));
     });
   } catch (...) {
-    if (first) remove_quietly(temporary);
+    if (first) remove_file(temporary);
     throw;
   }
-}
-
-/// "toy.safetensors" -> "toy.safetensors.index.json"
-inline std::filesystem::path index_of(std::filesystem::path path) {
-  return path += ".index.json";
-}
-
-/// "toy.safetensors", rank 1 of 4 -> "toy-00002-of-00004.safetensors"
-inline std::filesystem::path shard_of(std::filesystem::path const& path, int rank, int ranks) {
-  char digits[32] = {};
-  std::snprintf(digits, sizeof(digits), "-%05d-of-%05d", rank + 1, ranks);
-  return path.parent_path() / (path.stem().string() + digits + path.extension().string());
 }
 
 /// What a shard calls a part: the array's name if it is the whole, otherwise with the part's number.
@@ -175,24 +169,31 @@ inline std::string index_text(std::filesystem::path const& path, CheckpointPlan 
   return with_checksum(text, checksum_digits(checksum_of(0, text.data(), text.size())));
 }
 
-/// A file for each rank with the parts that it writes, and an index.
-/// Collective: one all-reduce of 8 bytes for each rank, four of one int.
+/// A file for each rank with the parts that it writes, and an index. Rank 0 gives them their names, the index last: no
+/// rank that outlives it in a dying job can change what the next job finds.
+/// Collective: one all-reduce of 8 bytes for each rank, five of one int, two broadcasts of at most 16 bytes.
 inline void write_shards(comm::Communicator const& world, std::filesystem::path const& path, CheckpointPlan const& plan,
                          std::vector<CheckpointArray> const& arrays, Texts const& metadata) {
   bool const first = world.rank() == 0;
-  auto const own = shard_of(path, world.rank(), world.size());
   auto const index = index_of(path);
-  comm::collectively(world, [&] {
+  SafetensorsHeader header;
+  auto const head = comm::collectively(world, [&] {
+    require<Error>(is_utf8(path.filename().string()), "save_checkpoint: the name '", path_text(path.filename()),
+                   "' is not UTF-8, expected one that an index of shards can hold");
     if (first)
-      require<Error>(!std::filesystem::exists(index), "save_checkpoint: '", index.string(),
+      require<Error>(!is_there(index), "save_checkpoint: '", path_text(index),
                      "' exists; files of several ranks cannot be replaced at once, expected a name of its own");
+    header = shard_header(plan, world.rank(), metadata);
+    return make_safetensors_header(header);
   });
+  auto const writer_name = agree_on_writer(world);
+  auto const shard = [&](int rank) { return shard_of(path, rank, world.size()); };
+  auto const own = unfinished(shard(world.rank()), writer_name);
+  std::vector<std::filesystem::path> written{own}; // by this rank
   try {
     std::vector<std::uint64_t> sums(static_cast<std::size_t>(world.size()));
     sums[static_cast<std::size_t>(world.rank())] = comm::collectively(world, [&] {
-      auto header = shard_header(plan, world.rank(), metadata);
-      auto const head = make_safetensors_header(header);
-      File file = File::create(unfinished(own));
+      File file = File::create(own);
       RunWriter writer(file);
       std::size_t next = 0;
       for_each_own_part(plan, arrays, world.rank(), [&](auto const& array, auto const&, std::size_t) {
@@ -206,22 +207,24 @@ inline void write_shards(comm::Communicator const& world, std::filesystem::path 
       return sum;
     });
     sums = comm::all_reduce(world, std::move(sums), comm::Reduce::sum);
-    comm::collectively(world, [&] { rename_file(unfinished(own), own); });
     comm::collectively(world, [&] {
       if (!first) return;
       auto const text = index_text(path, plan, sums, metadata);
-      File file = File::create(unfinished(index));
+      written.push_back(unfinished(index, writer_name));
+      File file = File::create(written.back());
       file.write(0, text.data(), text.size());
       file.finish();
-      rename_file(unfinished(index), index);
+      for (int rank = 0; rank < world.size(); ++rank) {
+        rename_file(unfinished(shard(rank), writer_name), shard(rank));
+        written.push_back(shard(rank));
+      }
+      sync_folder(folder_of(path)); // an index on the disk has all its shards
+      written.push_back(index);
+      rename_file(unfinished(index, writer_name), index);
+      sync_folder(folder_of(path));
     });
-  } catch (...) { // without an index the shards are of no use
-    remove_quietly(unfinished(own));
-    remove_quietly(own);
-    if (first) {
-      remove_quietly(unfinished(index));
-      remove_quietly(index);
-    }
+  } catch (...) { // the index goes first: without it the shards are no checkpoint
+    for (; !written.empty(); written.pop_back()) remove_file(written.back());
     throw;
   }
 }

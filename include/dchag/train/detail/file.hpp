@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
+#include <new>
 #include <string>
 #include <sys/stat.h>
 #include <system_error>
@@ -17,20 +17,52 @@
 
 namespace dchag::detail {
 
-/// Throws Error "File: cannot <what> '<path>': <what the system says>".
-template <class... Parts>
-[[noreturn]] void throw_system_error(int error, std::filesystem::path const& path, Parts const&... what) {
-  throw Error(concat("File: cannot ", what..., " '", path.string(), "': ", std::generic_category().message(error)));
+/// A path for a sentence.
+inline std::string path_text(std::filesystem::path const& path) {
+  return shortened(path.string(), 300);
 }
 
-/// An open file of which every failure is an Error. POSIX.
+/// Throws SystemError "File: cannot <what> '<path>': <what the system says>".
+template <class... Parts>
+[[noreturn]] void throw_system_error(int error, std::filesystem::path const& path, Parts const&... what) {
+  throw SystemError(
+      concat("File: cannot ", what..., " '", path_text(path), "': ", std::generic_category().message(error)));
+}
+
+/// Makes a call of the system, and makes it again for as long as a signal interrupts it.
+template <class Call>
+auto uninterrupted(Call const& call) {
+  for (;;) {
+    auto const result = call();
+    if (result != -1 || errno != EINTR) return result;
+  }
+}
+
+/// Returns what f returns. No memory for what it reads of a file is an error of the system that names the file.
+template <class F>
+auto with_memory_for(std::filesystem::path const& path, F const& f) {
+  try {
+    return f();
+  } catch (std::bad_alloc const&) {
+    throw_system_error(ENOMEM, path, "read");
+  }
+}
+
+/// An open file of which every failure is a SystemError. POSIX.
 class File {
 public:
-  /// An empty file to write to; what was there is lost.
-  static File create(std::filesystem::path const& path) { return File(path, "create", O_WRONLY | O_CREAT | O_TRUNC); }
+  /// A new file to write to, of a name that is not taken.
+  static File create(std::filesystem::path const& path) { return File(path, "create", O_WRONLY | O_CREAT | O_EXCL); }
   /// A file that is there, to write to.
   static File modify(std::filesystem::path const& path) { return File(path, "write to", O_WRONLY); }
-  static File read(std::filesystem::path const& path) { return File(path, "read", O_RDONLY); }
+  /// A file that is there, to read. A pipe would have its reader wait, so it is asked for what it is first.
+  static File read(std::filesystem::path const& path) {
+    struct stat status = {};
+    if (uninterrupted([&] { return ::stat(path.c_str(), &status); }) != 0) throw_system_error(errno, path, "read");
+    if (S_ISDIR(status.st_mode)) throw_system_error(EISDIR, path, "read");
+    require<SystemError>(S_ISREG(status.st_mode), "File: cannot read '", path_text(path), "': it is no regular file");
+    return File(path, "read", O_RDONLY);
+  }
 
   File(File&& other) noexcept : m_path(std::move(other.m_path)), m_file(std::exchange(other.m_file, -1)) {}
   File& operator=(File&& other) noexcept {
@@ -39,69 +71,62 @@ public:
     return *this;
   }
   ~File() {
-    if (m_file >= 0) ::close(m_file); // without close(): the work failed already, or nothing was written
+    if (m_file >= 0) ::close(m_file); // without finish(): the work failed already, or nothing was written
   }
 
   std::size_t size() const {
     struct stat status = {};
-    if (::fstat(m_file, &status) != 0) throw_system_error(errno, m_path, "ask for the size of");
+    if (uninterrupted([&] { return ::fstat(m_file, &status); }) != 0)
+      throw_system_error(errno, m_path, "ask for the size of");
     return static_cast<std::size_t>(status.st_size);
   }
 
   void write(std::size_t offset, void const* data, std::size_t bytes) {
     auto const* const from = static_cast<char const*>(data);
     for (std::size_t done = 0; done < bytes;) {
-      auto const written =
-          ::pwrite(m_file, from + done, std::min(bytes - done, most), static_cast<off_t>(offset + done));
-      if (written < 0 && errno == EINTR) continue;
+      auto const written = uninterrupted([&] {
+        return ::pwrite(m_file, from + done, std::min(bytes - done, most), static_cast<off_t>(offset + done));
+      });
       if (written <= 0)
         throw_system_error(written < 0 ? errno : ENOSPC, m_path, "write ", bytes, " bytes at byte ", offset, " of");
       done += static_cast<std::size_t>(written);
     }
   }
 
+  /// Bytes that the file had when it was asked for its size: that it has them no more is no damage of what is stored,
+  /// somebody changes it.
   void read(std::size_t offset, void* data, std::size_t bytes) const {
     auto* const to = static_cast<char*>(data);
     for (std::size_t done = 0; done < bytes;) {
-      auto const got = ::pread(m_file, to + done, std::min(bytes - done, most), static_cast<off_t>(offset + done));
-      if (got < 0 && errno == EINTR) continue;
+      auto const got = uninterrupted(
+          [&] { return ::pread(m_file, to + done, std::min(bytes - done, most), static_cast<off_t>(offset + done)); });
       if (got < 0) throw_system_error(errno, m_path, "read ", bytes, " bytes at byte ", offset, " of");
-      require<Error>(got > 0, "File: '", m_path.string(), "' ends at byte ", offset + done, ", expected ", bytes,
-                     " bytes at byte ", offset);
+      if (got == 0)
+        throw SystemError(concat("File: '", path_text(m_path), "' ends at byte ", offset + done, ", expected ", bytes,
+                                 " bytes at byte ", offset, ": it was cut while it was read"));
       done += static_cast<std::size_t>(got);
     }
   }
 
   /// Brings what was written to the disk, then closes.
   void finish() {
-    if (::fsync(m_file) != 0) throw_system_error(errno, m_path, "bring to the disk");
-    if (::close(std::exchange(m_file, -1)) != 0) throw_system_error(errno, m_path, "close");
+    if (uninterrupted([&] { return ::fsync(m_file); }) != 0) throw_system_error(errno, m_path, "bring to the disk");
+    // Interrupted, it is closed all the same (Linux), and what was written is on the disk.
+    if (::close(std::exchange(m_file, -1)) != 0 && errno != EINTR) throw_system_error(errno, m_path, "close");
   }
 
 private:
   File(std::filesystem::path path, char const* what, int flags)
-      : m_path(std::move(path)), m_file(::open(m_path.c_str(), flags | O_CLOEXEC, 0666)) {
+      : m_path(std::move(path)),
+        m_file(uninterrupted([&] { return ::open(m_path.c_str(), flags | O_CLOEXEC, 0666); })) {
     if (m_file < 0) throw_system_error(errno, m_path, what);
   }
 
-  static constexpr std::size_t most = std::size_t{1} << 30; // Linux writes at most 2 GiB at once
+  static constexpr std::size_t most = std::size_t{1} << 30; // Linux reads and writes at most 2 GiB at once
 
   std::filesystem::path m_path;
   int m_file;
 };
-
-/// Gives a file another name in its folder, in place of a file of that name, and brings the folder to the disk.
-inline void rename_file(std::filesystem::path const& from, std::filesystem::path const& to) {
-  if (std::rename(from.c_str(), to.c_str()) != 0)
-    throw_system_error(errno, from, "give the name '", to.string(), "' to");
-  auto const folder = to.has_parent_path() ? to.parent_path() : std::filesystem::path(".");
-  int const file = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (file < 0) throw_system_error(errno, folder, "read");
-  int const failed = ::fsync(file) == 0 ? 0 : errno;
-  ::close(file);
-  if (failed != 0 && failed != EINVAL) // which file systems that cannot say
-    throw_system_error(failed, folder, "bring to the disk the folder");
-}
 
 /// All of a small file.
 inline std::string read_text(std::filesystem::path const& path) {

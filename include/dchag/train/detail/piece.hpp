@@ -62,9 +62,11 @@ public:
   /// [whole, begin, shape, run]
   Json to_json() const { return Json::array({whole(), begin(), shape(), {run().begin, run().end}}); }
 
-  /// Throws: Error unless it is what `to_json` makes and its box lies in the whole.
+  /// Throws: DamagedError unless it is what `to_json` makes and its box lies in the whole.
   static Piece from_json(std::string const& what, Json const& json) {
-    auto const bad = [&] { return Error(concat(what, " is ", short_text(json), ", expected a box in an array")); };
+    auto const bad = [&] {
+      return DamagedError(concat(what, " is ", short_text(json), ", expected a box in an array"));
+    };
     try {
       auto const lists = json.get<std::vector<std::vector<std::size_t>>>();
       if (lists.size() != 4 || lists[3].size() != 2) throw bad();

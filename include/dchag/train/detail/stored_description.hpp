@@ -85,7 +85,7 @@ inline void require_same_settings(std::string const& file, Description const& st
     if (value != setting.value)
       text += concat(text.empty() ? "" : "; ", setting.name, ' ', shortened(value), ", expected ", setting.value);
   }
-  require<ShapeError>(text.empty(), "load_checkpoint: '", file, "' was written with ", text);
+  require<ShapeError>(text.empty(), "load_checkpoint: '", file, "' was written with ", shortened(text, 1500));
 }
 
 /// Texts without what the library keeps for itself.

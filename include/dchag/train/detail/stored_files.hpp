@@ -33,6 +33,7 @@ struct StoredFiles {
   Texts metadata;
 };
 
+/// Throws: SystemError if it cannot be read, DamagedError if it is no such file.
 inline StoredFile read_header(std::filesystem::path const& path) {
   StoredFile stored{path, {}, 0};
   auto const file = File::read(path);
@@ -45,32 +46,46 @@ inline StoredFile read_header(std::filesystem::path const& path) {
   return stored;
 }
 
+/// "load_checkpoint: '<path>'", how a sentence about a file begins.
+inline std::string sentence_about(std::filesystem::path const& path) {
+  return concat("load_checkpoint: '", path_text(path), "'");
+}
+
 /// Whether this library wrote it, and it must therefore have a checksum.
 inline bool is_own(Texts const& metadata) {
   return std::ranges::any_of(metadata, [](auto const& entry) { return entry.first.rfind("dchag.", 0) == 0; });
+}
+
+/// Another format is no damage: a newer version of the library may have written it.
+inline void require_known_format(std::filesystem::path const& path, Texts const& metadata) {
+  if (auto const format = metadata.find("dchag.format"); format != metadata.end())
+    require<Error>(format->second == "1", sentence_about(path), " has format ", shortened(format->second),
+                   ", expected 1");
 }
 
 /// The digits in a text; "" in a file of another origin.
 inline std::string checksum_in(std::filesystem::path const& path, std::string_view json, Texts const& metadata) {
   if (!is_own(metadata)) return "";
   auto const at = find_checksum(json);
-  require<Error>(at != json.npos && metadata.count(checksum_name) == 1, "load_checkpoint: '", path.string(),
-                 "' has no checksum, expected 16 digits");
+  require<DamagedError>(at != json.npos && metadata.count(checksum_name) == 1, sentence_about(path),
+                        " has no checksum, expected 16 digits");
   return std::string(json.substr(at, no_checksum.size()));
 }
 
 inline void require_checksum(std::filesystem::path const& path, std::uint64_t sum, std::string const& expected) {
-  require<Error>(checksum_digits(sum) == expected, "load_checkpoint: '", path.string(),
-                 "' is damaged: its checksum is ", checksum_digits(sum), ", expected ", expected);
+  require<DamagedError>(checksum_digits(sum) == expected, sentence_about(path), " is damaged: its checksum is ",
+                        checksum_digits(sum), ", expected ", shortened(expected));
 }
 
+/// A shard that its folder does not have is lost, which is damage; one that it has and that cannot be opened is not.
 inline void read_index(std::filesystem::path const& index, std::vector<StoredFile>& files) {
   auto const text = read_text(index);
-  auto const what = concat("load_checkpoint: '", index.string(), "'");
+  auto const what = sentence_about(index);
   auto const json = parse_json(what, text);
   auto const objects = [&](char const* key, bool needed) {
     bool const there = json.is_object() && json.contains(key);
-    require<Error>(there ? json[key].is_object() : !needed, what, " has no ", key, ", expected names and values");
+    require<DamagedError>(there ? json[key].is_object() : !needed, what, " has no ", key,
+                          ", expected names and values");
     return there ? json[key] : Json::object();
   };
   auto const weight_map = objects("weight_map", true);
@@ -78,68 +93,76 @@ inline void read_index(std::filesystem::path const& index, std::vector<StoredFil
   Texts texts;
   for (auto const& [name, value] : metadata.items())
     texts[name] = value.is_string() ? value.template get<std::string>() : "";
+  require_known_format(index, texts);
   if (auto const digits = checksum_in(index, text, texts); !digits.empty()) {
     auto const blank = with_checksum(text, no_checksum);
     require_checksum(index, checksum_of(0, blank.data(), blank.size()), digits);
   }
   std::map<std::string, std::set<std::string>> tensors; // by file
   for (auto const& [name, file] : weight_map.items()) {
-    require<Error>(file.is_string(), what, " has ", short_text(file), " as the file of '", name, "'");
+    if (!file.is_string())
+      throw DamagedError(concat(what, " has ", short_text(file), " as the file of '", shortened(name), "'"));
     tensors[file.template get<std::string>()].insert(name);
   }
-  if (metadata.contains("dchag.shards"))
-    for (auto const& [file, digits] : metadata["dchag.shards"].items()) tensors[file]; // also those without a tensor
+  auto const sums = metadata.contains("dchag.shards") ? metadata["dchag.shards"] : Json::object();
+  for (auto const& [file, digits] : sums.items()) tensors[file]; // also those without a tensor
+  auto const listed = names_in(folder_of(index));
+  std::set<std::string> const there(listed.begin(), listed.end());
   for (auto const& [name, names] : tensors) {
+    auto const file = shortened(name);
     auto const plain = std::filesystem::path(name).filename().string();
-    require<Error>(!name.empty() && plain == name, what, " names the file '", name, "', expected one in its folder");
-    files.push_back(read_header(index.parent_path() / name));
+    require<DamagedError>(!name.empty() && plain == name, what, " names the file '", file,
+                          "', expected one in its folder");
+    auto const path = index.parent_path() / name;
+    require<DamagedError>(there.count(name) == 1, "File: cannot read '", path_text(path),
+                          "': No such file or directory");
+    files.push_back(read_header(path));
     auto const& stored = files.back();
     for (auto const& tensor : names)
-      require<Error>(stored.header.find(tensor) != nullptr, what, " says that '", tensor, "' is in '", name,
-                     "', which does not have it");
-    require<Error>(stored.header.tensors.size() == names.size(), what, " says that '", name, "' has ", names.size(),
-                   " tensors, but it has ", stored.header.tensors.size());
+      if (stored.header.find(tensor) == nullptr)
+        throw DamagedError(
+            concat(what, " says that '", shortened(tensor), "' is in '", file, "', which does not have it"));
+    require<DamagedError>(stored.header.tensors.size() == names.size(), what, " says that '", file, "' has ",
+                          names.size(), " tensors, but it has ", stored.header.tensors.size());
     bool const own = is_own(stored.header.metadata);
-    require<Error>(own == is_own(texts), what, " and '", name, "' are not of one checkpoint");
-    if (own) {
-      auto const& sums = metadata.contains("dchag.shards") ? metadata["dchag.shards"] : Json::object();
-      require<Error>(sums.contains(name) && sums[name] == checksum_in(stored.path, stored.json, stored.header.metadata),
-                     what, " and '", name, "' are not of one checkpoint");
-    }
+    bool const same =
+        own == is_own(texts) &&
+        (!own || (sums.contains(name) && sums[name] == checksum_in(stored.path, stored.json, stored.header.metadata)));
+    require<DamagedError>(same, what, " and '", file, "' are not of one checkpoint");
   }
 }
 
+/// Which array a tensor of a file is, or is a part of.
+inline std::pair<std::string, Piece> piece_in(StoredFile const& file, StoredTensor const& tensor) {
+  auto const part = file.header.metadata.find(part_prefix + tensor.name);
+  if (part == file.header.metadata.end())
+    return {tensor.name, Piece(ParameterSpec{.name = tensor.name, .shape = tensor.shape})};
+  auto const what = concat(sentence_about(file.path), ": '", shortened(part->first), "'");
+  auto const entry = parse_json(what, part->second);
+  if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string())
+    throw DamagedError(concat(what, " is ", short_text(entry), ", expected a name and a box"));
+  auto piece = Piece::from_json(what, entry[1]);
+  require<DamagedError>(piece.size() == tensor.size(), what, " has ", piece.size(), " values, expected ", tensor.size(),
+                        " as its tensor");
+  return {entry[0].get<std::string>(), std::move(piece)};
+}
+
 /// What the files' headers say together.
-/// Throws: Error.
+/// Throws: DamagedError; Error if their format is not known.
 inline StoredFiles assembled(std::vector<StoredFile> files) {
   StoredFiles result{std::move(files), {}, {}};
   for (std::size_t f = 0; f < result.files.size(); ++f) {
     auto const& [path, json, bytes, header] = result.files[f];
+    require_known_format(path, header.metadata);
     checksum_in(path, json, header.metadata);
-    if (auto const format = header.metadata.find("dchag.format"); format != header.metadata.end())
-      require<Error>(format->second == "1", "load_checkpoint: '", path.string(), "' has format ", format->second,
-                     ", expected 1");
     for (auto const& tensor : header.tensors) {
-      std::string name = tensor.name;
-      ParameterSpec const spec{.name = name, .shape = tensor.shape};
-      std::optional<Piece> piece;
-      if (auto const part = header.metadata.find(part_prefix + name); part != header.metadata.end()) {
-        auto const what = concat("load_checkpoint: '", path.string(), "': '", part->first, "'");
-        auto const entry = parse_json(what, part->second);
-        require<Error>(entry.is_array() && entry.size() == 2 && entry[0].is_string(), what, " is ", short_text(entry),
-                       ", expected a name and a box");
-        piece = Piece::from_json(what, entry[1]);
-        require<Error>(piece->size() == tensor.size(), what, " has ", piece->size(), " values, expected ",
-                       tensor.size(), " as its tensor");
-        name = entry[0].get<std::string>();
-      } else {
-        piece.emplace(spec);
-      }
+      auto const [name, piece] = piece_in(result.files[f], tensor);
       auto& array = result.arrays[name];
-      if (array.parts.empty()) array = {tensor.dtype, piece->whole(), {}};
-      require<Error>(array.dtype == tensor.dtype, "load_checkpoint: '", path.string(), "': '", name, "' is ",
-                     name_of(tensor.dtype), " here, but ", name_of(array.dtype), " in another file");
-      array.parts.push_back({f, tensor, *piece});
+      if (array.parts.empty()) array = {tensor.dtype, piece.whole(), {}};
+      if (array.dtype != tensor.dtype)
+        throw DamagedError(concat(sentence_about(path), ": '", shortened(name), "' is ", name_of(tensor.dtype),
+                                  " here, but ", name_of(array.dtype), " in another file"));
+      array.parts.push_back({f, tensor, piece});
     }
     if (f == 0)
       for (auto const& [name, text] : header.metadata)
@@ -150,37 +173,47 @@ inline StoredFiles assembled(std::vector<StoredFile> files) {
     std::ranges::sort(array.parts, [](auto const& a, auto const& b) { return order_of(a.piece) < order_of(b.piece); });
     std::vector<Piece> pieces;
     for (auto const& part : array.parts) pieces.push_back(part.piece);
-    require_tiling(concat("load_checkpoint: '", name, "'"), pieces);
+    require_tiling<DamagedError>(concat("load_checkpoint: '", shortened(name), "'"), pieces);
   }
   return result;
 }
 
 /// Reads the headers of a file or, if there is none, of the files that its index names.
 /// Collective: rank 0 reads, and broadcasts them; two all-reduces of one int.
-/// Throws: Error, the same on every rank.
+/// Throws, the same on every rank: SystemError if one cannot be read, DamagedError if it can, but is not whole; Error
+/// if its format is not known.
 inline StoredFiles open_stored(comm::Communicator const& world, std::filesystem::path const& path) {
   auto const text = comm::collectively(world, [&]() -> std::string {
     if (world.rank() != 0) return "";
-    std::vector<StoredFile> files;
-    bool const named = path.extension() == ".json";
-    auto const index = named ? path : index_of(path);
-    if (named || (!std::filesystem::exists(path) && std::filesystem::exists(index)))
-      read_index(index, files);
-    else
-      files.push_back(read_header(path));
-    Json list = Json::array();
-    for (auto const& file : files) list.push_back({file.path.string(), file.json, file.bytes});
-    return json_text(list);
+    return with_memory_for(path, [&] {
+      std::vector<StoredFile> files;
+      bool const named = path.extension() == ".json";
+      auto const index = named ? path : index_of(path);
+      bool const shards = named || (!is_there(path) && is_there(index));
+      if (shards)
+        read_index(index, files);
+      else
+        files.push_back(read_header(path));
+      // A path may hold any bytes, JSON may not; the names in an index are JSON already.
+      Json list = Json::array();
+      for (auto const& file : files)
+        list.push_back({shards ? file.path.filename().string() : std::string(), file.json, file.bytes});
+      return json_text(list);
+    });
   });
   auto const all = comm::broadcast_text(world, text, 0);
   return comm::collectively(world, [&] {
-    std::vector<StoredFile> files;
-    for (auto const& entry : Json::parse(all)) {
-      StoredFile file{entry[0].get<std::string>(), entry[1].get<std::string>(), entry[2].get<std::size_t>()};
-      file.header = parse_safetensors_header(file.path.string(), file.json, file.bytes);
-      files.push_back(std::move(file));
-    }
-    return assembled(std::move(files));
+    return with_memory_for(path, [&] {
+      std::vector<StoredFile> files;
+      for (auto const& entry : Json::parse(all)) {
+        auto const name = entry[0].get<std::string>();
+        StoredFile file{name.empty() ? path : path.parent_path() / name, entry[1].get<std::string>(),
+                        entry[2].get<std::size_t>()};
+        file.header = parse_safetensors_header(file.path.string(), file.json, file.bytes);
+        files.push_back(std::move(file));
+      }
+      return assembled(std::move(files));
+    });
   });
 }
 
@@ -204,14 +237,16 @@ inline std::uint64_t checksum_of_share(StoredFile const& stored, std::size_t sha
 }
 
 /// Reads every byte, each rank an equal share, and compares the checksums of the files that have one.
-/// Collective: one all-reduce of 8 bytes for each file, two of one int. Throws: Error, the same on every rank.
+/// Collective: one all-reduce of 8 bytes for each file, two of one int.
+/// Throws, the same on every rank: SystemError if a file cannot be read, DamagedError if its checksum is another.
 inline void verify_stored(comm::Communicator const& world, StoredFiles const& stored) {
+  auto const ranks = static_cast<std::size_t>(world.size());
   auto sums = comm::collectively(world, [&] {
-    std::vector<std::uint64_t> shares;
-    for (auto const& file : stored.files)
-      shares.push_back(is_own(file.header.metadata) ? checksum_of_share(file, static_cast<std::size_t>(world.size()),
-                                                                        static_cast<std::size_t>(world.rank()))
-                                                    : 0);
+    std::vector<std::uint64_t> shares(stored.files.size());
+    for (std::size_t f = 0; f < shares.size(); ++f)
+      if (auto const& file = stored.files[f]; is_own(file.header.metadata))
+        shares[f] = with_memory_for(
+            file.path, [&] { return checksum_of_share(file, ranks, static_cast<std::size_t>(world.rank())); });
     return shares;
   });
   sums = comm::all_reduce(world, std::move(sums), comm::Reduce::sum);
