@@ -5,6 +5,7 @@
 #include <dchag/plan/memory.hpp>
 
 #include "model_name.hpp"
+#include "pictures/whole_file.hpp"
 #include "resources.hpp"
 
 #include <algorithm>
@@ -135,7 +136,11 @@ void check_options(Options const& options, int ranks) {
   demand(options.warmup < options.steps, "--warmup is ", options.warmup, ", expected fewer than --steps ",
          options.steps);
   check_ranks(options, ranks);
-  for (auto const& name : options.models) check_name(name, options);
+  for (auto const& name : options.models) {
+    check_name(name, options);
+    demand(std::ranges::count(options.models, name) == 1, "--model names ", name,
+           " twice, expected each model once: its curve and checkpoints have its name");
+  }
   if (!options.data.empty()) return;
   constexpr std::size_t most_tested = 10'000; // made as they are asked for, and tested again and again
   demand(options.test_count <= most_tested, "--test-count is ", options.test_count, ", expected at most ", most_tested,
@@ -158,10 +163,10 @@ void check_models(Options const& options, std::size_t channels, std::size_t test
 }
 
 void make_folder(std::filesystem::path const& out) {
+  int const failed = make_folders(out);
+  auto const reason = failed != 0 ? std::generic_category().message(failed) : "there is a file of this name";
   std::error_code error;
-  std::filesystem::create_directories(out, error);
-  auto const reason = error ? error.message() : "there is a file of this name";
-  demand(std::filesystem::is_directory(out, error), "--out is '", out.string(),
+  demand(failed == 0 && std::filesystem::is_directory(out, error), "--out is '", out.string(),
          "', which cannot be made a folder: ", reason);
   demand(::access(out.c_str(), W_OK | X_OK) == 0, "--out is '", out.string(),
          "', which cannot be written to: ", std::strerror(errno));

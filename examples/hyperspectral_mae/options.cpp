@@ -197,6 +197,10 @@ private:
     count("--checkpoint-every", options.checkpoint_every, {0, most_steps},
           "Steps between checkpoints in <out>/checkpoints_<model>; 0: only at the end, or when a signal ends the run")
         .decides = false;
+    choice<bool>("--checkpoint-layout", options.file_of_each_rank, {{"one", false}, {"ranks", true}},
+                 "The files of a checkpoint: one, which all ranks write to, or one for each rank, which NFS and file "
+                 "systems like it need where the ranks run on several nodes")
+        .decides = false;
     flag("--resume", options.resume, "Go on from the newest whole checkpoint, on any mesh").decides = false;
   }
 };

@@ -58,6 +58,7 @@ struct Options {
   std::size_t evaluations = 25;
   dchag::comm::MeshShape mesh = {0, 0, 0}; ///< zeros: all ranks share the model
   std::size_t checkpoint_every = 0;        ///< steps; 0: only at the end, or when a signal ends the run
+  bool file_of_each_rank = false;          ///< in a checkpoint; otherwise all ranks write to one file
   bool resume = false;
   std::filesystem::path out = "out";
 };

@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "progress_state.hpp"
 
+#include "pictures/whole_file.hpp"
+
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <set>
+#include <system_error>
 
 namespace hyperspectral {
 namespace {
@@ -59,16 +62,25 @@ ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& 
 }
 
 std::string cut_curve(std::filesystem::path const& table, std::size_t step) {
-  std::ifstream in(table);
-  if (!in) return "";
-  std::string head, kept, line;
-  std::getline(in, head);
-  while (std::getline(in, line))
-    if (std::strtod(line.c_str(), nullptr) <= static_cast<double>(step)) kept += line + '\n';
-  in.close();
-  std::ofstream out(table, std::ios::trunc);
-  out << head << '\n' << kept << std::flush;
-  dchag::require<dchag::Error>(out.good(), "--resume: cannot write '", table.string(), "'");
+  auto const fail = [&](char const* what, int error) {
+    throw dchag::SystemError(dchag::concat("--resume: cannot ", what, " '", dchag::shortened(table.string(), 300),
+                                           "': ", std::generic_category().message(error)));
+  };
+  std::string text;
+  if (int const error = read_file(table, text); error == ENOENT)
+    return "";
+  else if (error != 0)
+    fail("read", error);
+  std::size_t begin = text.find('\n') + 1; // a line without its break was torn
+  if (begin == 0) return "";
+  std::string const head = text.substr(0, begin);
+  std::string kept;
+  for (auto end = text.find('\n', begin); end != text.npos; begin = end + 1, end = text.find('\n', begin)) {
+    auto const line = text.substr(begin, end + 1 - begin);
+    if (std::strtod(line.c_str(), nullptr) <= static_cast<double>(step)) kept += line;
+  }
+  if (head + kept != text)
+    if (int const error = replace_file(table, head + kept)) fail("write", error);
   return kept;
 }
 

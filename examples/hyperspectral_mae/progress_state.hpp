@@ -29,8 +29,9 @@ dchag::Metadata to_metadata(ProgressState const& state, std::string const& model
 ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options,
                             Dataset const& data);
 
-/// Takes the rows of later steps out of the table of a curve, whose first column is the step. Returns the rows that
-/// stay, each a line of numbers; none if there is no table. Throws: dchag::Error if it cannot be written.
+/// Takes the rows of later steps, and a torn last one, out of the table of a curve, whose first column is the step: the
+/// new table takes the old one's place when it is on the disk. Returns the rows that stay, each a line of numbers; none
+/// if there is no table. Throws: dchag::SystemError if it cannot be read or written; it stays as it was then.
 std::string cut_curve(std::filesystem::path const& table, std::size_t step);
 
 } // namespace hyperspectral

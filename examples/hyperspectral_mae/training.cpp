@@ -146,7 +146,10 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   bool const speaks = communicator.rank() == 0;
   std::size_t const between = std::max<std::size_t>(1, options.steps / options.evaluations);
   // one for all saves: it knows which checkpoints were found damaged
-  dchag::CheckpointFolder const folder(communicator, options.out / ("checkpoints_" + name));
+  dchag::CheckpointFolder const folder(communicator, options.out / ("checkpoints_" + name), 2,
+                                       options.file_of_each_rank ? dchag::CheckpointLayout::shards
+                                                                 : dchag::CheckpointLayout::one_file);
+  if (speaks && !folder.lock_warning().empty()) std::printf("%s: %s\n", name.c_str(), folder.lock_warning().c_str());
   auto state = options.resume ? stage(communicator, "going on from a checkpoint",
                                       [&] { return resume(model, name, folder, data, options, communicator); })
                               : ProgressState();

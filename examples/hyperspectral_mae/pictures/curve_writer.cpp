@@ -3,6 +3,7 @@
 #include "pictures/curve_writer.hpp"
 
 #include "pictures/picture_error.hpp"
+#include "pictures/whole_file.hpp"
 
 #include <cerrno>
 #include <charconv>
@@ -53,28 +54,13 @@ void CurveWriter::finish() {
   if (::close(std::exchange(m_file, -1)) != 0) fail(reason_of(errno));
 }
 
-std::string CurveWriter::text() const {
-  int const file = ::open(m_path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) fail(reason_of(errno));
-  std::string text;
-  char bytes[4096];
-  ssize_t got = 0;
-  do {
-    got = ::read(file, bytes, sizeof bytes);
-    if (got > 0) text.append(bytes, static_cast<std::size_t>(got));
-  } while (got > 0 || (got < 0 && errno == EINTR));
-  int const error = errno;
-  ::close(file);
-  if (got < 0) fail(reason_of(error));
-  return text;
-}
-
 void CurveWriter::open_or_continue() {
   std::string const head = joined(m_header);
   std::error_code error;
   if (!std::filesystem::is_regular_file(m_path, error)) return write_line(head);
 
-  auto const text = this->text();
+  std::string text;
+  if (int const failed = read_file(m_path, text)) fail(reason_of(failed));
   // Each row goes out with its line break, so a last line without one was torn by a full disk or a crash.
   auto const end = text.rfind('\n');
   auto const whole = end == std::string::npos ? 0 : end + 1;

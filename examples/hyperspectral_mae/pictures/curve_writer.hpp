@@ -29,7 +29,6 @@ public:
   void finish();
 
 private:
-  std::string text() const;
   void open_or_continue();
   void write_line(std::string const& line);
   [[noreturn]] void fail(std::string const& reason) const;

@@ -75,6 +75,7 @@ TEST_CASE("a value that is none or out of range is refused by the option's name"
       {"--decay", "-0.1 nan inf ''"},
       {"--beta1", "1 -0.1 nan ''"},
       {"--beta2", "1 -0.1 nan ''"},
+      {"--checkpoint-layout", "two shards ''"},
       {"--clip", "0 -1 nan -inf ''"},
       {"--seed", counts},
       {"--evaluations", "0 4294967296 " + counts},
@@ -228,4 +229,13 @@ TEST_CASE("Kokkos is handed its own arguments and no others") {
   CHECK(arguments.ask_for_help());
   int none = 1;
   CHECK(!command_line::KokkosArguments(none, pointers.data()).ask_for_help());
+}
+
+TEST_CASE("a model is trained once, under its name; a checkpoint is one file or one for each rank") {
+  CHECK(refusal("--model c0@4 l0@4 c0@4") ==
+        "--model names c0@4 twice, expected each model once: its curve and checkpoints have its name");
+  CHECK(refusal("--model c0@4 c0@2 l0@4").empty());
+  CHECK_FALSE(parsed("").file_of_each_rank);
+  CHECK_FALSE(parsed("--checkpoint-layout one").file_of_each_rank);
+  CHECK(parsed("--checkpoint-layout ranks").file_of_each_rank);
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 
 // A training that a signal ended goes on from its checkpoint, on this mesh or another, as if nothing had happened.
+#include "progress_state.hpp"
 #include "training.hpp"
 
 #include <doctest/doctest.h>
@@ -10,7 +11,9 @@
 #include <csignal>
 #include <fstream>
 #include <sstream>
+#include <support/made_folder.hpp>
 #include <support/sentence.hpp>
+#include <sys/resource.h>
 
 namespace {
 
@@ -108,10 +111,16 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   CHECK(run(elsewhere, data, world, shared).stopped);
   catch_signals();
   elsewhere.resume = true;
+  elsewhere.file_of_each_rank = true; // and from one layout to the other
   auto const moved = run(elsewhere, data, world, sharded);
   REQUIRE(moved.train_loss.size() == uninterrupted.train_loss.size());
   for (std::size_t i = 0; i < moved.train_loss.size(); ++i)
     CHECK(moved.train_loss[i] == doctest::Approx(uninterrupted.train_loss[i]).epsilon(1e-4));
+
+  CHECK(run(elsewhere, data, world, sharded).train_loss == moved.train_loss); // nothing is left to do
+  MPI_Barrier(world.native());
+  auto const index = elsewhere.out / "checkpoints_c0@4" / "step_00000007.safetensors.index.json";
+  if (world.rank() == 0) CHECK(std::filesystem::exists(index));
 
   auto const refused = [&](auto const& change) { // another training
     auto other = parts;
@@ -143,4 +152,47 @@ TEST_CASE("a training that SIGTERM ended goes on where it was") {
   CHECK_THROWS_AS(run(parts, others, world, shared), dchag::Error);
   MPI_Barrier(world.native());
   if (world.rank() == 0) std::filesystem::remove_all(base);
+}
+
+TEST_CASE("the table of a curve is cut beside itself: it is whole before, after, and where that fails") {
+  if (Communicator(MPI_COMM_WORLD).rank() != 0) return;
+  auto const folder = dchag::test::make_folder("dchag_curve_");
+  auto const table = folder / "curve.csv";
+  auto const write = [&](std::string const& text) { std::ofstream(table, std::ios::binary) << text; };
+  auto const read = [&] {
+    std::ifstream file(table, std::ios::binary);
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  auto const files = [&] { return std::distance(std::filesystem::directory_iterator(folder), {}); };
+  CHECK(cut_curve(table, 3).empty());
+  CHECK(files() == 0);
+  std::string const head = "step,train_loss\n";
+  std::string const rows = "1,0.5\n2,0.25\n30,0.125\n";
+  write(head + rows + "3,0.0625"); // torn
+  CHECK(cut_curve(table, 30) == rows);
+  CHECK(read() == head + rows);
+  CHECK(cut_curve(table, 2) == "1,0.5\n2,0.25\n");
+  CHECK(read() == head + "1,0.5\n2,0.25\n");
+  CHECK(cut_curve(table, 0).empty());
+  CHECK(read() == head);
+  write(head + rows);
+  {
+    auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before = {};
+    getrlimit(RLIMIT_FSIZE, &before);
+    rlimit full = before;
+    full.rlim_cur = 4; // bytes, as if the disk were full
+    setrlimit(RLIMIT_FSIZE, &full);
+    auto const sentence = dchag::test::sentence_of([&] { cut_curve(table, 2); });
+    setrlimit(RLIMIT_FSIZE, &before);
+    std::signal(SIGXFSZ, handler);
+    CHECK(sentence == "--resume: cannot write '" + table.string() + "': File too large");
+  }
+  CHECK(read() == head + rows);
+  CHECK(files() == 1);
+  std::filesystem::remove(table);
+  std::filesystem::create_directory(table);
+  CHECK(dchag::test::sentence_of([&] { cut_curve(table, 2); }) ==
+        "--resume: cannot read '" + table.string() + "': Is a directory");
+  std::filesystem::remove_all(folder);
 }
