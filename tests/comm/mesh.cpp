@@ -53,6 +53,11 @@ TEST_CASE("every factoring has its groups in the documented order") {
       CHECK(members(world, mesh.tensor()) == tensor);
       CHECK(members(world, mesh.shard()) == shard);
       CHECK(members(world, mesh.data()) == data);
+      std::vector<int> holders; // the tensor groups of all copies of this rank's shard
+      for (int copy = 0; copy < shape.data; ++copy)
+        for (int i = 0; i < shape.tensor; ++i)
+          holders.push_back((copy * shape.shard + mesh.shard_index()) * shape.tensor + i);
+      CHECK(members(world, mesh.holders()) == holders);
     }
 }
 

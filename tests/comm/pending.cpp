@@ -173,6 +173,18 @@ TEST_CASE("a Pending moves, and takes another after waiting for its own") {
         }));
 }
 
+TEST_CASE("a barrier is passed when every rank has begun it") {
+  Ranks const ranks;
+  auto late = comm::start_barrier(ranks.communicator);
+  if (ranks.rank + 1 < ranks.P) late.progress();
+  late.wait();
+  CHECK(late.progress());
+  CommCount const count;
+  auto const alone = comm::Communicator::self();
+  CHECK(comm::start_barrier(alone).progress());
+  CHECK(count.total_calls() == 0);
+}
+
 TEST_CASE("an exception leaves what is under way without waiting for ranks that never begin") {
   Exec const exec;
   Ranks const ranks;

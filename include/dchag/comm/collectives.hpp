@@ -191,4 +191,13 @@ T all_reduce(Communicator const& communicator, T value, Reduce op) {
   return value;
 }
 
+/// The number of rank `root`, bit for bit. Ranks that decide by a computed number take one rank's: rounding may differ
+/// between kinds of processors, and with it the decision.
+/// Collective: one broadcast of the bytes of `value`. Throws: CommError.
+template <Communicable T>
+T from_rank(Communicator const& communicator, int root, T value) {
+  if (communicator.size() > 1) detail::mpi_broadcast(communicator, &value, 1, root);
+  return value;
+}
+
 } // namespace dchag::comm

@@ -28,7 +28,7 @@ enum class MeshOrder {
 ///     rank = (data_index * shard + shard_index) * tensor + tensor_index
 ///
 /// Samples differ between the ranks of `replicas()`, the shards and copies of one tensor index: with sharded
-/// parameters every shard works on samples of its own. It keeps five communicators.
+/// parameters every shard works on samples of its own. It keeps six communicators.
 /// Source: the order of Megatron-LM, in which the groups that communicate most are the nearest.
 class Mesh {
 public:
@@ -40,7 +40,8 @@ public:
         m_tensor(m_world.split(m_world.rank() / shape.tensor, m_world.rank())),
         m_shard(m_world.split(data_index() * shape.tensor + tensor_index(), m_world.rank())),
         m_data(m_world.split(m_world.rank() % (shape.tensor * shape.shard), m_world.rank())),
-        m_replicas(m_world.split(tensor_index(), m_world.rank())) {}
+        m_replicas(m_world.split(tensor_index(), m_world.rank())),
+        m_holders(m_world.split(shard_index(), m_world.rank())) {}
 
   MeshShape const& shape() const { return m_shape; }
 
@@ -49,6 +50,7 @@ public:
   Communicator const& shard() const { return m_shard; }       ///< the ranks that share the values of this rank's part
   Communicator const& data() const { return m_data; }         ///< the ranks that hold copies of this rank's values
   Communicator const& replicas() const { return m_replicas; } ///< shards and copies together
+  Communicator const& holders() const { return m_holders; }   ///< `tensor` and `data`: who holds its replicated values
 
   int tensor_index() const { return m_world.rank() % m_shape.tensor; }
   int shard_index() const { return m_world.rank() / m_shape.tensor % m_shape.shard; }
@@ -85,7 +87,7 @@ private:
   }
 
   MeshShape m_shape;
-  Communicator m_world, m_tensor, m_shard, m_data, m_replicas;
+  Communicator m_world, m_tensor, m_shard, m_data, m_replicas, m_holders;
 };
 
 } // namespace dchag::comm

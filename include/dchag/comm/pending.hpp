@@ -124,6 +124,13 @@ Pending start_reduce_scatter(ExecutionSpace const& exec, Communicator const& com
 }
 } // namespace detail
 
+/// Begins to wait for all ranks: it is done when each of them has begun.
+[[nodiscard]] inline Pending start_barrier(Communicator const& communicator) {
+  detail::Requests requests;
+  if (communicator.size() > 1) detail::mpi_start_barrier(communicator, requests);
+  return Pending(communicator, std::move(requests));
+}
+
 /// Begins `all_gather`: shapes, what is sent and errors as there.
 template <KokkosExecutionSpace ExecutionSpace, class Own, class Gathered>
 [[nodiscard]] Pending start_all_gather(ExecutionSpace const& exec, Communicator const& communicator, Own const& own,

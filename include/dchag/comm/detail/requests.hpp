@@ -63,4 +63,8 @@ void mpi_start_reduce_scatter(Communicator const& communicator, T const* whole, 
     });
 }
 
+inline void mpi_start_barrier(Communicator const& communicator, Requests& requests) {
+  check(MPI_Ibarrier(communicator.native(), next(requests)), "MPI_Ibarrier");
+}
+
 } // namespace dchag::comm::detail
