@@ -257,85 +257,86 @@ TEST_CASE_TEMPLATE("numbers without a sign are compared as such", C, Case<AsNeed
     CHECK(wrong == 0);
     CHECK(reduced_number == expected(op, n - 1));
   }
+}
 
-  TEST_CASE("a number of one rank is every rank's, bit for bit") {
-    Ranks const ranks;
-    auto const P = static_cast<int>(ranks.P);
-    for (int root = 0; root < P; ++root) {
-      double const own = 0.1 + 1e-17 * static_cast<double>(ranks.rank) + static_cast<double>(ranks.rank);
-      CHECK(comm::from_rank(ranks.communicator, root, own) == 0.1 + 1e-17 * root + root);
-    }
-    auto const first_is_nan = comm::from_rank(ranks.communicator, 0, ranks.rank == 0 ? std::nan("") : 1.0);
-    CHECK(first_is_nan != first_is_nan);
+TEST_CASE("a number of one rank is every rank's, bit for bit") {
+  Ranks const ranks;
+  auto const P = static_cast<int>(ranks.P);
+  for (int root = 0; root < P; ++root) {
+    double const own = 0.1 + 1e-17 * static_cast<double>(ranks.rank) + static_cast<double>(ranks.rank);
+    CHECK(comm::from_rank(ranks.communicator, root, own) == 0.1 + 1e-17 * root + root);
   }
+  auto const first_is_nan = comm::from_rank(ranks.communicator, 0, ranks.rank == 0 ? std::nan("") : 1.0);
+  CHECK(first_is_nan != first_is_nan);
+}
 
-  TEST_CASE("collectives on a part of the ranks leave the others alone") {
-    Ranks const ranks;
-    auto const part = ranks.communicator.split(ranks.rank < 2 ? 0 : 1, 0);
-    auto const sum = comm::all_reduce(part, static_cast<int>(ranks.rank), Reduce::sum);
-    int const expected = ranks.rank < 2 ? (ranks.P > 1 ? 1 : 0) : (ranks.P > 3 ? 5 : 2);
-    CHECK(sum == expected);
-  }
+TEST_CASE("collectives on a part of the ranks leave the others alone") {
+  Ranks const ranks;
+  auto const part = ranks.communicator.split(ranks.rank < 2 ? 0 : 1, 0);
+  auto const sum = comm::all_reduce(part, static_cast<int>(ranks.rank), Reduce::sum);
+  int const expected = ranks.rank < 2 ? (ranks.P > 1 ? 1 : 0) : (ranks.P > 3 ? 5 : 2);
+  CHECK(sum == expected);
+}
 
-  TEST_CASE("counts beyond the limit go in pieces and give the same") {
-    Ranks const ranks;
-    namespace detail = comm::detail;
-    for (std::size_t const limit : {1u, 3u, 5u, 10u, 11u, 1000u}) {
-      CAPTURE(limit);
-      std::size_t const n = 10;
-      std::vector<float> own(n), gathered(n * ranks.P), whole(n * ranks.P), slice(n), sent(n), sums(n);
-      for (std::size_t i = 0; i < n; ++i) own[i] = sent[i] = sums[i] = number<float>(ranks.rank, i);
-      for (std::size_t i = 0; i < whole.size(); ++i) whole[i] = number<float>(ranks.rank, i);
-      auto in_place = gathered;
-      auto* const place = in_place.data() + ranks.rank * n;
-      std::copy(own.begin(), own.end(), place);
+TEST_CASE("counts beyond the limit go in pieces and give the same") {
+  Ranks const ranks;
+  namespace detail = comm::detail;
+  for (std::size_t const limit : {1u, 3u, 5u, 10u, 11u, 1000u}) {
+    CAPTURE(limit);
+    std::size_t const n = 10;
+    std::vector<float> own(n), gathered(n * ranks.P), whole(n * ranks.P), slice(n), sent(n), sums(n);
+    for (std::size_t i = 0; i < n; ++i) own[i] = sent[i] = sums[i] = number<float>(ranks.rank, i);
+    for (std::size_t i = 0; i < whole.size(); ++i) whole[i] = number<float>(ranks.rank, i);
+    auto in_place = gathered;
+    auto* const place = in_place.data() + ranks.rank * n;
+    std::copy(own.begin(), own.end(), place);
 
-      CommCount const count;
-      detail::mpi_all_gather(ranks.communicator, own.data(), gathered.data(), n, limit);
-      detail::mpi_all_gather<float>(ranks.communicator, place, in_place.data(), n, limit);
-      detail::mpi_reduce_scatter(ranks.communicator, whole.data(), slice.data(), n, limit);
-      detail::mpi_all_reduce(ranks.communicator, sums.data(), n, MPI_SUM, limit);
-      detail::mpi_broadcast(ranks.communicator, sent.data(), n, 0, limit);
-
-      std::size_t wrong = 0;
-      for (std::size_t i = 0; i < n * ranks.P; ++i) wrong += gathered[i] != number<float>(i / n, i % n) ? 1u : 0u;
-      for (std::size_t i = 0; i < n; ++i) {
-        wrong += slice[i] != reduced<float>(Reduce::sum, ranks.P, ranks.rank * n + i) ? 1u : 0u;
-        wrong += sums[i] != reduced<float>(Reduce::sum, ranks.P, i) ? 1u : 0u;
-        wrong += sent[i] != number<float>(0, i) ? 1u : 0u;
-      }
-      std::size_t const pieces = (n + limit - 1) / limit;
-      bool const whole_at_once = n * ranks.P <= limit;
-      CHECK(wrong == 0);
-      CHECK(in_place == gathered);
-      CHECK(count.calls("MPI_Allgather") == 2);
-      CHECK(count.bytes_sent("MPI_Allgather") == 2 * n * sizeof(float));
-      CHECK(count.calls("MPI_Reduce_scatter_block") == (whole_at_once ? 1 : 0));
-      CHECK(count.calls("MPI_Reduce") == (whole_at_once ? 0 : ranks.P * pieces));
-      CHECK(count.calls("MPI_Allreduce") == pieces);
-      CHECK(count.bytes_sent("MPI_Allreduce") == n * sizeof(float));
-      CHECK(count.calls("MPI_Bcast") == pieces);
-    }
-  }
-
-  TEST_CASE("extents that do not fit are refused before anything is sent") {
-    Ranks const ranks;
-    dchag::Tensor<Exec, float, 2> own("own", 2, 3);
-    dchag::Tensor<Exec, float, 2> wide("wide", 2 * ranks.P, 4);
-    dchag::Tensor<Exec, float, 2> whole("whole", 2 * ranks.P, 3);
-    auto const upper = Kokkos::subview(whole, Kokkos::ALL, std::make_pair(0, 2)); // rows with gaps between them
     CommCount const count;
-    auto const sentence = dchag::concat("all_gather: gathered is (", 2 * ranks.P, ", 4), expected (", 2 * ranks.P,
-                                        ", 3) (own (2, 3) on each of P = ", ranks.P, " ranks)");
-    CHECK_THROWS_WITH_AS(comm::all_gather(Exec(), ranks.communicator, own, wide), sentence.c_str(), ShapeError);
-    CHECK_THROWS_AS(comm::reduce_scatter(Exec(), ranks.communicator, wide, own), ShapeError);
-    dchag::Tensor<Exec, float, 2> inside(whole.data(), 2, 3);
-    CHECK_THROWS_AS(comm::reduce_scatter(Exec(), ranks.communicator, whole, inside), ShapeError);
-    CHECK_THROWS_WITH_AS(comm::all_reduce(Exec(), ranks.communicator, upper, Reduce::sum),
-                         doctest::Contains("is not contiguous"), ShapeError);
-    CHECK_THROWS_AS(comm::broadcast(Exec(), ranks.communicator, own, static_cast<int>(ranks.P)), CommError);
-    CHECK_THROWS_AS(comm::broadcast(Exec(), ranks.communicator, own, -1), CommError);
-    CHECK(count.total_calls() == 0);
+    detail::mpi_all_gather(ranks.communicator, own.data(), gathered.data(), n, limit);
+    detail::mpi_all_gather<float>(ranks.communicator, place, in_place.data(), n, limit);
+    detail::mpi_reduce_scatter(ranks.communicator, whole.data(), slice.data(), n, limit);
+    detail::mpi_all_reduce(ranks.communicator, sums.data(), n, MPI_SUM, limit);
+    detail::mpi_broadcast(ranks.communicator, sent.data(), n, 0, limit);
+
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < n * ranks.P; ++i) wrong += gathered[i] != number<float>(i / n, i % n) ? 1u : 0u;
+    for (std::size_t i = 0; i < n; ++i) {
+      wrong += slice[i] != reduced<float>(Reduce::sum, ranks.P, ranks.rank * n + i) ? 1u : 0u;
+      wrong += sums[i] != reduced<float>(Reduce::sum, ranks.P, i) ? 1u : 0u;
+      wrong += sent[i] != number<float>(0, i) ? 1u : 0u;
+    }
+    std::size_t const pieces = (n + limit - 1) / limit;
+    bool const whole_at_once = n * ranks.P <= limit;
+    CHECK(wrong == 0);
+    CHECK(in_place == gathered);
+    CHECK(count.calls("MPI_Allgather") == 2);
+    CHECK(count.bytes_sent("MPI_Allgather") == 2 * n * sizeof(float));
+    CHECK(count.calls("MPI_Reduce_scatter_block") == (whole_at_once ? 1 : 0));
+    CHECK(count.calls("MPI_Reduce") == (whole_at_once ? 0 : ranks.P * pieces));
+    CHECK(count.calls("MPI_Allreduce") == pieces);
+    CHECK(count.bytes_sent("MPI_Allreduce") == n * sizeof(float));
+    CHECK(count.calls("MPI_Bcast") == pieces);
   }
+}
+
+TEST_CASE("extents that do not fit are refused before anything is sent") {
+  Ranks const ranks;
+  dchag::Tensor<Exec, float, 2> own("own", 2, 3);
+  dchag::Tensor<Exec, float, 2> wide("wide", 2 * ranks.P, 4);
+  dchag::Tensor<Exec, float, 2> whole("whole", 2 * ranks.P, 3);
+  auto const upper = Kokkos::subview(whole, Kokkos::ALL, std::make_pair(0, 2)); // rows with gaps between them
+  CommCount const count;
+  auto const sentence = dchag::concat("all_gather: gathered is (", 2 * ranks.P, ", 4), expected (", 2 * ranks.P,
+                                      ", 3) (own (2, 3) on each of P = ", ranks.P, " ranks)");
+  CHECK_THROWS_WITH_AS(comm::all_gather(Exec(), ranks.communicator, own, wide), sentence.c_str(), ShapeError);
+  CHECK_THROWS_AS(comm::reduce_scatter(Exec(), ranks.communicator, wide, own), ShapeError);
+  dchag::Tensor<Exec, float, 2> inside(whole.data(), 2, 3);
+  CHECK_THROWS_AS(comm::reduce_scatter(Exec(), ranks.communicator, whole, inside), ShapeError);
+  CHECK_THROWS_WITH_AS(comm::all_reduce(Exec(), ranks.communicator, upper, Reduce::sum),
+                       doctest::Contains("is not contiguous"), ShapeError);
+  CHECK_THROWS_AS(comm::broadcast(Exec(), ranks.communicator, own, static_cast<int>(ranks.P)), CommError);
+  CHECK_THROWS_AS(comm::broadcast(Exec(), ranks.communicator, own, -1), CommError);
+  CHECK(count.total_calls() == 0);
+}
 
 } // namespace comm_collectives

@@ -392,6 +392,12 @@ TEST_CASE("ranks that do not agree, and names that are taken") {
   CHECK(sentence_of([&] {
           save_checkpoint(world, folder / "c.safetensors", {model, {{"step", world.rank()}}});
         }) == (alone ? "" : "save_checkpoint: step is 0 on rank 0 but 1 on rank 1"));
+  for (auto const layout :
+       {CheckpointLayout::one_file, CheckpointLayout::shards}) { // a sum that ranks round differently
+    auto const path = folder / concat("loss", static_cast<int>(layout), ".safetensors");
+    save_checkpoint(world, path, {model, {{"loss_sum", 0.1 + 1e-16 * world.rank()}, {"step", 3}}}, layout);
+    CHECK(load_checkpoint(world, path, {model}).get<double>("loss_sum") == 0.1);
+  }
   CHECK(sentence_of([&] {
           save_checkpoint(world, folder / "c.safetensors", {model, {{"dchag.x", 1}}});
         }) == "save_checkpoint: metadata 'dchag.x', expected no name that begins with dchag.");

@@ -179,10 +179,12 @@ void require_together(Communicator const& communicator, bool condition, Parts co
 struct Setting {
   template <class Value>
   Setting(std::string setting_name, Value const& setting_value)
-      : name(std::move(setting_name)), value(exact_text(setting_value)) {}
+      : name(std::move(setting_name)), value(exact_text(setting_value)),
+        is_floating_point(std::is_floating_point_v<Value>) {}
 
   std::string name;
   std::string value;
+  bool is_floating_point; ///< ranks that computed it may have rounded it differently
 };
 
 /// Throws `CommError` "<where>: width is 8 on rank 0 but 4 on rank 2" on every rank unless all settings are the same on

@@ -21,6 +21,15 @@ struct AdamWOptions {
 };
 
 namespace detail {
+/// base^exponent by nothing but products, which all processors round alike; std::pow may not. In long double, so that
+/// the result is good to the last digit of a double.
+inline double integer_power(double base, std::int64_t exponent) {
+  long double power = 1, square = base;
+  for (; exponent > 0; exponent /= 2, square *= square)
+    if (exponent % 2 == 1) power *= square;
+  return static_cast<double>(power);
+}
+
 template <class T, class Values>
 struct AdamWUpdate {
   Values value, gradient, first, second; // (N)
@@ -48,7 +57,9 @@ struct AdamWUpdate {
 ///   value *= 1 - r weight_decay;  m += (1 - beta1) (gradient - m);  v = beta2 v + (1 - beta2) gradient^2;
 ///   value -= r m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)
 ///
-/// Every rank updates what it holds; replicated parameters stay equal as long as their gradients are.
+/// Every rank updates what it holds, each value by itself. Values that several ranks hold stay equal, bit for bit, as
+/// long as their gradients are and all ranks are given the same rate: a computed one comes from one rank
+/// (`comm::from_rank`).
 ///
 /// Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019, algorithm 2, in PyTorch's form,
 /// where the decay is multiplied by the rate. No decay for biases, norms and embeddings, as their specs say.
@@ -148,17 +159,17 @@ private:
 
   void update(ExecutionSpace const& exec, Parameter<ExecutionSpace, T> const& parameter, State const& state,
               double learning_rate) const {
-    auto const t = static_cast<double>(m_steps);
     double const rate = learning_rate * state.rate_scale;
     double const decay = state.spec.decay ? m_options.weight_decay : 0.0;
     using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>;
-    Kokkos::parallel_for(
-        "dchag::train::adamw", Policy(exec, 0, parameter.size()),
-        detail::AdamWUpdate<T, Values>{
-            parameter.values(), parameter.gradients(), state.first, state.second, static_cast<T>(1 - rate * decay),
-            static_cast<T>(m_options.beta2), static_cast<T>(1 - m_options.beta1), static_cast<T>(1 - m_options.beta2),
-            static_cast<T>(rate / (1 - std::pow(m_options.beta1, t))),
-            static_cast<T>(1 / std::sqrt(1 - std::pow(m_options.beta2, t))), static_cast<T>(m_options.epsilon)});
+    Kokkos::parallel_for("dchag::train::adamw", Policy(exec, 0, parameter.size()),
+                         detail::AdamWUpdate<T, Values>{
+                             parameter.values(), parameter.gradients(), state.first, state.second,
+                             static_cast<T>(1 - rate * decay), static_cast<T>(m_options.beta2),
+                             static_cast<T>(1 - m_options.beta1), static_cast<T>(1 - m_options.beta2),
+                             static_cast<T>(rate / (1 - detail::integer_power(m_options.beta1, m_steps))),
+                             static_cast<T>(1 / std::sqrt(1 - detail::integer_power(m_options.beta2, m_steps))),
+                             static_cast<T>(m_options.epsilon)});
   }
 
   AdamWOptions m_options;

@@ -116,20 +116,25 @@ inline Texts metadata_of(Checkpoint const& checkpoint) {
 
 /// Writes a checkpoint. It gets its name when it is whole and on the disk: until then a file of that name stays as it
 /// is, also if the program or the machine stops. A piece that several ranks hold is written by the lowest of them.
+/// Floating-point numbers in the metadata are rank 0's: other ranks may have rounded theirs differently.
 ///
 /// Collective: all ranks that hold parts of the model, once each. What they hold is gathered at rank 0 and broadcast;
-/// after that a few all-reduces of at most 8 bytes a rank. Waits for all work on the device.
-/// Throws, the same on every rank: CommError if paths or metadata differ between ranks; SystemError if it cannot be
-/// written: no such folder, no right to write, a full disk; Error if some value is held by no rank or in two ways, if
+/// after that a few all-reduces of at most 8 bytes a rank, and two broadcasts for each floating-point number. Waits for
+/// all work on the device.
+/// Throws, the same on every rank: CommError if paths or other metadata differ between ranks; SystemError if it cannot
+/// be written: no such folder, no right to write, a full disk; Error if some value is held by no rank or in two ways, if
 /// names and metadata are longer than a header may be (`SafetensorsHeader::longest`); with shards, if there is such a
 /// checkpoint already, since several files cannot be replaced at once. What was written is removed then.
 inline void save_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
                             Checkpoint const& checkpoint, CheckpointLayout layout = CheckpointLayout::one_file) {
-  auto const metadata = comm::collectively(world, [&] { return detail::metadata_of(checkpoint); });
+  auto metadata = comm::collectively(world, [&] { return detail::metadata_of(checkpoint); });
   std::vector<comm::Setting> settings{{"path", path.string()}, {"layout", static_cast<int>(layout)}};
   detail::add_settings(checkpoint.description(), settings);
-  for (auto const& [name, text] : metadata) settings.push_back({name, text});
+  for (auto const& [name, text] : metadata)
+    settings.push_back({name, checkpoint.metadata().is_floating_point(name) ? "a floating-point number" : text});
   comm::require_same(world, "save_checkpoint", settings);
+  for (auto& [name, text] : metadata)
+    if (checkpoint.metadata().is_floating_point(name)) text = comm::broadcast_text(world, text, 0);
   Kokkos::fence();
   auto const plan = detail::agree_on_plan(world, checkpoint.arrays());
   if (layout == CheckpointLayout::one_file)

@@ -6,6 +6,7 @@
 #include <dchag/train/safetensors.hpp>
 
 #include <initializer_list>
+#include <set>
 
 namespace dchag {
 
@@ -17,14 +18,19 @@ namespace dchag {
 class Metadata {
 public:
   Metadata() = default;
-  Metadata(std::initializer_list<comm::Setting> settings) {
-    for (auto const& setting : settings)
+  Metadata(std::initializer_list<comm::Setting> settings) : Metadata(std::vector<comm::Setting>(settings)) {}
+  explicit Metadata(std::vector<comm::Setting> const& settings) {
+    for (auto const& setting : settings) {
       require<Error>(m_texts.emplace(setting.name, setting.value).second, "Metadata: '", shortened(setting.name),
                      "' is there twice");
+      if (setting.is_floating_point) m_floating_point.insert(setting.name);
+    }
   }
   explicit Metadata(Texts texts) : m_texts(std::move(texts)) {}
 
   Texts const& texts() const { return m_texts; }
+  /// Whether it was given as a floating-point number, which each rank may have rounded in its own way.
+  bool is_floating_point(std::string const& name) const { return m_floating_point.count(name) == 1; }
   bool contains(std::string const& name) const { return m_texts.count(name) == 1; }
 
   /// A number, bool or std::string.
@@ -38,6 +44,7 @@ public:
 
 private:
   Texts m_texts;
+  std::set<std::string> m_floating_point;
 };
 
 } // namespace dchag
