@@ -36,7 +36,7 @@ StepResult step_in_layout(Workspace<Space>& workspace, Aggregator& aggregator,
   std::size_t const positions = image.extent(2) / p * (image.extent(3) / p);
   using ConstPixels = Kokkos::View<typename Pixels::const_data_type, typename Pixels::array_layout,
                                    typename Pixels::device_type, typename Pixels::memory_traits>;
-  auto result = step_of(workspace, aggregator, context, as_image(ConstPixels(pixels)), positions, d_pixels);
+  auto result = step_of(workspace, aggregator, context, Image{ConstPixels(pixels)}, positions, d_pixels);
   auto const d_image = allocate<T>(exec, "dchag::test::d_image", extents_of(image));
   copy_pixels(exec, d_pixels, d_image);
   exec.fence();

@@ -4,6 +4,7 @@
 
 #include <dchag/layers/parameter.hpp>
 
+#include <functional>
 #include <map>
 #include <support/arrays.hpp>
 
@@ -17,43 +18,72 @@ inline std::size_t index_in_whole(ParameterSpec const& spec, std::size_t i) {
   return spec.whole_index(spec.held().begin + i);
 }
 
+/// A parameter of any space and scalar, as numbers.
+struct AnyParameter {
+  ParameterSpec const* spec;
+  std::function<std::vector<double>()> values, gradients;
+  std::function<void(std::vector<double> const&)> assign_values;
+};
+
+template <KokkosExecutionSpace ExecutionSpace, Scalar T>
+AnyParameter any_parameter(Parameter<ExecutionSpace, T> const& parameter) {
+  return {&parameter.spec(), [&parameter] { return flat(parameter.values()); },
+          [&parameter] { return flat(parameter.gradients()); },
+          [&parameter](std::vector<double> const& values) { assign(parameter.values(), values); }};
+}
+
+/// A model's parameters. All that asks for them goes through here: a model is then visited by one function, and not by
+/// one for each question, which took a seventh of what the compiler made of a room's tests.
+template <class Model>
+std::vector<AnyParameter> parameters_of(Model& model) {
+  std::vector<AnyParameter> parameters;
+  model.for_each_parameter([&](auto& parameter) { parameters.push_back(any_parameter(parameter)); });
+  return parameters;
+}
+
 /// Gives every parameter normal values instead of its first ones: zeros and ones would hide errors. They depend on name
 /// and global index only, as the first ones do.
+inline void randomize(std::vector<AnyParameter> const& parameters, double deviation) {
+  for (auto const& parameter : parameters) {
+    Random const random(7, parameter.spec->name);
+    std::vector<double> values(parameter.spec->held().size());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = deviation * random.normal(index_in_whole(*parameter.spec, i));
+    parameter.assign_values(values);
+  }
+}
 template <class Model>
 void randomize(Model& model, double deviation = 0.5) {
-  model.for_each_parameter([&](auto& parameter) {
-    Random const random(7, parameter.name());
-    std::vector<double> values(parameter.size());
-    for (std::size_t i = 0; i < values.size(); ++i)
-      values[i] = deviation * random.normal(index_in_whole(parameter.spec(), i));
-    assign(parameter.values(), values);
-  });
+  randomize(parameters_of(model), deviation);
 }
 
 template <class Model>
 Numbers values_of(Model& model) {
   Numbers numbers;
-  model.for_each_parameter([&](auto& parameter) { numbers[parameter.name()] = flat(parameter.values()); });
+  for (auto const& parameter : parameters_of(model)) numbers[parameter.spec->name] = parameter.values();
   return numbers;
 }
 
 template <class Model>
 Numbers gradients_of(Model& model) {
   Numbers numbers;
-  model.for_each_parameter([&](auto& parameter) { numbers[parameter.name()] = flat(parameter.gradients()); });
+  for (auto const& parameter : parameters_of(model)) numbers[parameter.spec->name] = parameter.gradients();
   return numbers;
 }
 
 /// The part of the whole model's numbers that this model holds.
+inline Numbers part_of(Numbers const& whole, std::vector<AnyParameter> const& parameters) {
+  Numbers part;
+  for (auto const& parameter : parameters) {
+    auto const& values = whole.at(parameter.spec->name);
+    for (std::size_t i = 0; i < parameter.spec->held().size(); ++i)
+      part[parameter.spec->name].push_back(values.at(index_in_whole(*parameter.spec, i)));
+  }
+  return part;
+}
 template <class Model>
 Numbers part_of(Numbers const& whole, Model& model) {
-  Numbers part;
-  model.for_each_parameter([&](auto& parameter) {
-    auto const& values = whole.at(parameter.name());
-    for (std::size_t i = 0; i < parameter.size(); ++i)
-      part[parameter.name()].push_back(values.at(index_in_whole(parameter.spec(), i)));
-  });
-  return part;
+  return part_of(whole, parameters_of(model));
 }
 
 /// a times numbers.

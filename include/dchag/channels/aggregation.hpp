@@ -45,4 +45,13 @@ concept AggregationModule = HasParameters<M> &&
   reducer.backward(workspace, context, tokens, members, y, wanted, no_gradient);
 };
 
+namespace detail {
+/// What an aggregator has in common with others that differ in the shape of their tree alone: `AnyAggregator` holds
+/// that.
+template <class Aggregator>
+struct WithoutShape {
+  using type = Aggregator;
+};
+} // namespace detail
+
 } // namespace dchag

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/channels/aggregation.hpp>
 #include <dchag/channels/image.hpp>
 #include <dchag/core/description.hpp>
 #include <dchag/core/error.hpp>
@@ -50,7 +51,9 @@ public:
   };
 
   template <class Aggregator>
-  explicit AnyAggregator(Aggregator aggregator) : m_held(std::make_unique<Held<Aggregator>>(std::move(aggregator))) {}
+  explicit AnyAggregator(Aggregator aggregator)
+      : m_held(std::make_unique<Held<typename detail::WithoutShape<Aggregator>::type>>(std::move(aggregator),
+                                                                                       description_of(aggregator))) {}
 
   Config const& config() const { return m_held->config; }
   Range own_channels() const { return m_held->own; }
@@ -83,6 +86,14 @@ public:
   }
 
 private:
+  template <class Aggregator>
+  static Description description_of(Aggregator const& aggregator) {
+    if constexpr (Described<Aggregator>)
+      return aggregator.describe();
+    else
+      return {};
+  }
+
   struct Interface {
     Interface(Config const& of_model, Range own_channels, Description of_itself)
         : config(of_model), own(own_channels), description(std::move(of_itself)) {}
@@ -110,17 +121,10 @@ private:
       typename Aggregator::Context context;
     };
 
-    explicit Held(Aggregator held)
+    Held(Aggregator&& held, Description of_itself)
         : Interface({held.config().channels, held.config().patch, held.config().width, held.config().seed},
-                    held.own_channels(), description_of(held)),
+                    held.own_channels(), std::move(of_itself)),
           aggregator(std::move(held)) {}
-
-    static Description description_of(Aggregator const& held) {
-      if constexpr (Described<Aggregator>)
-        return held.describe();
-      else
-        return {};
-    }
 
     static auto& own(AnyContext& context) { return static_cast<HeldContext&>(context).context; }
     static auto const& own(AnyContext const& context) { return static_cast<HeldContext const&>(context).context; }

@@ -27,17 +27,12 @@ struct AggregatorConfig {
   }
 };
 
-/// Tokenizes all channels of an image and reduces them to one token per position, on one rank. With
-/// `Tree<CrossAttention>` this is the flat aggregation of the one-device model, the paper's baseline.
-///
-/// Shapes: image (B, C, H, W), or an `Image` -> y (B, positions, D).
-/// Throws: ShapeError if heads do not divide the width or the image does not fit the model.
-/// Source: the paper, section 3; docs/fused.md for the fused form.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
-          AggregationForm Form = Fused>
-class ChannelAggregator {
-  using Stage = detail::TokenStage<ExecutionSpace, T, Form>;
-  using ChannelTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Form>;
+namespace detail {
+
+/// `ChannelAggregator` with its tree as a type: compiled once for all trees of the same layers.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class ChannelTree, AggregationForm Form>
+class TreeAggregator {
+  using Stage = TokenStage<ExecutionSpace, T, Form>;
 
 public:
   using value_type = T;
@@ -49,10 +44,10 @@ public:
     typename ChannelTree::Context tree;
   };
 
-  ChannelAggregator(ExecutionSpace const& exec, AggregatorConfig const& config)
+  TreeAggregator(ExecutionSpace const& exec, AggregatorConfig const& config, typename ChannelTree::Shapes const& shapes)
       : m_config(checked(config)), m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width},
                                                Range{0, config.channels}, config.seed),
-        m_tree(exec, "tree", config.channels, config.aggregation(), Placement::replicated, config.seed) {}
+        m_tree(exec, "tree", shapes, config.channels, config.aggregation(), Placement::replicated, config.seed) {}
 
   AggregatorConfig const& config() const { return m_config; }
 
@@ -104,8 +99,6 @@ public:
     m_tree.for_each_parameter(f);
   }
 
-  Description describe() const { return detail::describe_aggregator<T, TreePolicy, void>(m_config, 0); }
-
 private:
   static AggregatorConfig const& checked(AggregatorConfig const& config) {
     detail::checked_names("ChannelAggregator", config.channel_names, config.channels);
@@ -121,6 +114,34 @@ private:
   AggregatorConfig m_config;
   Tokenizer<ExecutionSpace, T> m_tokenizer;
   ChannelTree m_tree;
+};
+
+} // namespace detail
+
+/// Tokenizes all channels of an image and reduces them to one token per position, on one rank. With
+/// `Tree<CrossAttention>` this is the flat aggregation of the one-device model, the paper's baseline.
+///
+/// Shapes: image (B, C, H, W), or an `Image` -> y (B, positions, D).
+/// Throws: ShapeError if heads do not divide the width or the image does not fit the model.
+/// Source: the paper, section 3; docs/fused.md for the fused form.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
+          AggregationForm Form = Fused>
+class ChannelAggregator
+    : public detail::TreeAggregator<ExecutionSpace, T,
+                                    typename detail::TreeOf<ExecutionSpace, T, Form, TreePolicy>::type, Form> {
+  using ChannelTree = detail::TreeOf<ExecutionSpace, T, Form, TreePolicy>;
+  using Base = detail::TreeAggregator<ExecutionSpace, T, typename ChannelTree::type, Form>;
+
+public:
+  ChannelAggregator(ExecutionSpace const& exec, AggregatorConfig const& config)
+      : Base(exec, config, ChannelTree::shapes) {}
+
+  Description describe() const { return detail::describe_aggregator<T, TreePolicy, void>(this->config(), 0); }
+};
+
+template <class ExecutionSpace, class T, class TreePolicy, class Form>
+struct detail::WithoutShape<ChannelAggregator<ExecutionSpace, T, TreePolicy, Form>> {
+  using type = TreeAggregator<ExecutionSpace, T, typename TreeOf<ExecutionSpace, T, Form, TreePolicy>::type, Form>;
 };
 
 } // namespace dchag

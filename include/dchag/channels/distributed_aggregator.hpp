@@ -31,25 +31,12 @@ struct DistributedAggregatorConfig {
   }
 };
 
-/// D-CHAG: each rank tokenizes its own channels and reduces each of its groups to one token per position by a tree; one
-/// AllGather brings the tokens of all G groups; a final module, the same on every rank, reduces them to one.
-///
-/// Steps: tokenizer (c, N, D) -> trees (G / P, N, D) -> AllGather (G, N, D) -> final (N, D).
-/// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
-/// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of (G / P) N D numbers per rank, so
-/// (P - 1) (G / P) N D are received; `backward`: nothing, because every rank runs the same final module on the same
-/// loss and its own slice of the gathered gradient is therefore whole; `check`: two small all-reduces. With
-/// `HeadShared` as Final, `forward` makes one all-reduce of N D numbers more and `backward` one reduce-scatter of G N D
-/// (an all-reduce of those present if groups are absent), and `parallel::sum_partial_gradients` is due. Throws: at
-/// construction ShapeError or CommError, the same on every rank. `forward` throws ShapeError on the rank whose image
-/// does not fit, before it communicates; call `check` first where ranks may differ. Source: the paper, section 3.2. The
-/// groups are part of the model here, not of the run, so that a checkpoint outlives the number of ranks; P = G is the
-/// paper's case.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
-          class Final = CrossAttention, AggregationForm Form = Fused>
-class DistributedAggregator {
-  using Stage = detail::TokenStage<ExecutionSpace, T, Form>;
-  using GroupTree = TreeAggregation<ExecutionSpace, T, TreePolicy, Form>;
+namespace detail {
+
+/// `DistributedAggregator` with its tree as a type: compiled once for all trees of the same layers.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class GroupTree, class Final, AggregationForm Form>
+class GroupAggregator {
+  using Stage = TokenStage<ExecutionSpace, T, Form>;
   using FinalModule = typename Final::template Module<ExecutionSpace, T, Form>;
 
 public:
@@ -65,20 +52,17 @@ public:
     typename FinalModule::Context final_module;
   };
 
-  /// Keeps a reference to the communicator.
-  DistributedAggregator(ExecutionSpace const& exec, comm::Communicator const& communicator,
-                        DistributedAggregatorConfig const& config)
+  GroupAggregator(ExecutionSpace const& exec, comm::Communicator const& communicator,
+                  DistributedAggregatorConfig const& config, typename GroupTree::Shapes const& shapes)
       : m_communicator(detail::same_config(communicator, "DistributedAggregator", config, {{"groups", config.groups}})),
         m_config(config), m_partition(config.channels, config.groups, static_cast<std::size_t>(communicator.size())),
         m_tokenizer(exec, "tokenizer", {config.channels, config.patch, config.width}, own_channels(), config.seed),
         m_final(make_final(exec, communicator, config)) {
     auto const placement = communicator.size() == 1 ? Placement::replicated : Placement::distributed;
     for (std::size_t g = own_groups().begin; g < own_groups().end; ++g)
-      m_trees.emplace_back(exec, "group" + std::to_string(g), m_partition.group(g).size(),
+      m_trees.emplace_back(exec, "group" + std::to_string(g), shapes, m_partition.group(g).size(),
                            config.aggregation(m_partition.group(g)), placement, config.seed);
   }
-
-  DistributedAggregator(ExecutionSpace const&, comm::Communicator const&&, DistributedAggregatorConfig const&) = delete;
 
   DistributedAggregatorConfig const& config() const { return m_config; }
   Partition const& partition() const { return m_partition; }
@@ -152,8 +136,6 @@ public:
     for (auto& tree : m_trees) tree.for_each_parameter(f);
     m_final.for_each_parameter(f);
   }
-
-  Description describe() const { return detail::describe_aggregator<T, TreePolicy, Final>(m_config, m_config.groups); }
 
 private:
   static constexpr bool shares_heads = std::same_as<Final, HeadShared>;
@@ -229,6 +211,49 @@ private:
   Tokenizer<ExecutionSpace, T> m_tokenizer;
   std::vector<GroupTree> m_trees;
   FinalModule m_final;
+};
+
+} // namespace detail
+
+/// D-CHAG: each rank tokenizes its own channels and reduces each of its groups to one token per position by a tree; one
+/// AllGather brings the tokens of all G groups; a final module, the same on every rank, reduces them to one.
+///
+/// Steps: tokenizer (c, N, D) -> trees (G / P, N, D) -> AllGather (G, N, D) -> final (N, D).
+/// Shapes: own planes (B, c, H, W), or an `Image` -> y (B, positions, D), the same on every rank.
+/// Collective: construction (one all-reduce of 16 bytes); `forward`: one AllGather of (G / P) N D numbers per rank, so
+/// (P - 1) (G / P) N D are received; `backward`: nothing, because every rank runs the same final module on the same
+/// loss and its own slice of the gathered gradient is therefore whole; `check`: two small all-reduces. With
+/// `HeadShared` as Final, `forward` makes one all-reduce of N D numbers more and `backward` one reduce-scatter of G N D
+/// (an all-reduce of those present if groups are absent), and `parallel::sum_partial_gradients` is due. Throws: at
+/// construction ShapeError or CommError, the same on every rank. `forward` throws ShapeError on the rank whose image
+/// does not fit, before it communicates; call `check` first where ranks may differ. Source: the paper, section 3.2. The
+/// groups are part of the model here, not of the run, so that a checkpoint outlives the number of ranks; P = G is the
+/// paper's case.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy = Tree<CrossAttention>,
+          class Final = CrossAttention, AggregationForm Form = Fused>
+class DistributedAggregator
+    : public detail::GroupAggregator<ExecutionSpace, T,
+                                     typename detail::TreeOf<ExecutionSpace, T, Form, TreePolicy>::type, Final, Form> {
+  using GroupTree = detail::TreeOf<ExecutionSpace, T, Form, TreePolicy>;
+  using Base = detail::GroupAggregator<ExecutionSpace, T, typename GroupTree::type, Final, Form>;
+
+public:
+  /// Keeps a reference to the communicator.
+  DistributedAggregator(ExecutionSpace const& exec, comm::Communicator const& communicator,
+                        DistributedAggregatorConfig const& config)
+      : Base(exec, communicator, config, GroupTree::shapes) {}
+
+  DistributedAggregator(ExecutionSpace const&, comm::Communicator const&&, DistributedAggregatorConfig const&) = delete;
+
+  Description describe() const {
+    return detail::describe_aggregator<T, TreePolicy, Final>(this->config(), this->config().groups);
+  }
+};
+
+template <class ExecutionSpace, class T, class TreePolicy, class Final, class Form>
+struct detail::WithoutShape<DistributedAggregator<ExecutionSpace, T, TreePolicy, Final, Form>> {
+  using type =
+      GroupAggregator<ExecutionSpace, T, typename TreeOf<ExecutionSpace, T, Form, TreePolicy>::type, Final, Form>;
 };
 
 } // namespace dchag

@@ -32,14 +32,19 @@ Image(Pixels, std::span<std::size_t const>) -> Image<Pixels>;
 template <class Pixels, class Positions>
 Image(Pixels, std::span<std::size_t const>, Positions) -> Image<Pixels>;
 
+/// The pixels as aggregators read them, by their strides: what does so is compiled once for all layouts.
+template <TensorView<4> Pixels>
+using StridedPixels =
+    Kokkos::View<typename Pixels::const_data_type, Kokkos::LayoutStride, typename Pixels::memory_space>;
+
 /// A View stands for the image that has all channels at all positions.
 template <TensorView<4> Pixels>
-Image<Pixels> as_image(Pixels const& pixels) {
+Image<StridedPixels<Pixels>> as_image(Pixels const& pixels) {
   return {pixels, {}, {}};
 }
 template <class Pixels>
-Image<Pixels> const& as_image(Image<Pixels> const& image) {
-  return image;
+Image<StridedPixels<Pixels>> as_image(Image<Pixels> const& image) {
+  return {image.pixels, image.channels, image.positions};
 }
 
 /// Which tokens a rank makes of an image: for each, in the order of the model's channels, the plane it is read from and

@@ -6,6 +6,7 @@
 #include <dchag/channels/image.hpp>
 #include <dchag/channels/linear.hpp>
 
+#include <array>
 #include <tuple>
 
 namespace dchag {
@@ -46,12 +47,19 @@ using SharedTree = MixedTree<Level<Layer, Groups, Modules::shared>..., Level<Lay
 
 namespace detail {
 
+/// What a level is besides its layer. It is known while the program runs, so that trees of the same layers are compiled
+/// once, however many groups they have.
+struct LevelShape {
+  std::size_t groups;
+  Modules sharing;
+};
+
 /// One level over a fixed number of inputs, of which some may be absent. Its tokens are stored or, in the fused form,
 /// `ChannelTokens`.
-template <class ExecutionSpace, class T, class Level, class Form>
+template <class ExecutionSpace, class T, class Layer, class Form>
 class TreeLevel {
 public:
-  using Module = typename Level::layer::template Module<ExecutionSpace, T, Form>;
+  using Module = typename Layer::template Module<ExecutionSpace, T, Form>;
   static_assert(AggregationModule<Module, ExecutionSpace, T>, "Level: the layer is CrossAttention or Linear, or has a "
                                                               "Module like theirs");
   using Index = Tensor<ExecutionSpace, std::size_t, 1>;
@@ -68,10 +76,10 @@ public:
     Tensor<ExecutionSpace, T, 3> output; // (groups, N, D); the last level writes to the tree's output instead
   };
 
-  TreeLevel(ExecutionSpace const& exec, std::string const& name, std::size_t inputs, AggregationConfig const& config,
-            Placement placement, std::uint64_t seed)
-      : m_inputs(inputs), m_groups(std::min(Level::groups, inputs)) {
-    std::size_t const modules = Level::sharing == Modules::shared ? 1 : m_groups;
+  TreeLevel(ExecutionSpace const& exec, std::string const& name, LevelShape const& shape, std::size_t inputs,
+            AggregationConfig const& config, Placement placement, std::uint64_t seed)
+      : m_inputs(inputs), m_groups(std::min(shape.groups, inputs)), m_sharing(shape.sharing) {
+    std::size_t const modules = m_sharing == Modules::shared ? 1 : m_groups;
     for (std::size_t i = 0; i < modules; ++i) { // a shared module has inputs enough for the largest group, the first
       Range const group = even_part(inputs, m_groups, i);
       auto own = config;
@@ -97,8 +105,7 @@ public:
         members.push_back(present[i] - inputs.begin);
       if (members.size() == begin) continue;
       outputs.push_back(group);
-      context.groups.push_back(
-          {group, Level::sharing == Modules::shared ? 0 : group, Range{begin, members.size()}, {}});
+      context.groups.push_back({group, m_sharing == Modules::shared ? 0 : group, Range{begin, members.size()}, {}});
     }
     context.members = TokenPlan<ExecutionSpace>::to_device(exec, members);
     return outputs;
@@ -151,39 +158,31 @@ private:
 
   std::size_t m_inputs;
   std::size_t m_groups;
+  Modules m_sharing;
   std::vector<Module> m_modules;
 };
 
-template <class ExecutionSpace, class T, class Form, class Levels>
-struct TreeLevels;
-template <class ExecutionSpace, class T, class Form, class... Levels>
-struct TreeLevels<ExecutionSpace, T, Form, std::tuple<Levels...>> {
-  using stages = std::tuple<TreeLevel<ExecutionSpace, T, Levels, Form>...>;
-  using contexts = std::tuple<typename TreeLevel<ExecutionSpace, T, Levels, Form>::Context...>;
-};
-
-} // namespace detail
-
-/// Reduces the tokens of each position to one through the levels of a tree.
-///
-/// Shapes: tokens (M, N, D) -> y (N, D), M the inputs that are present. In the fused form the tokens may be
-/// `ChannelTokens`, which are not made, and whose gradients go to `ChannelTokenGradients`.
-template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy, AggregationForm Form = Fused>
-class TreeAggregation {
-  using Levels = detail::TreeLevels<ExecutionSpace, T, Form, typename TreePolicy::levels>;
-  static constexpr std::size_t depth = std::tuple_size_v<typename TreePolicy::levels>;
+/// A tree of levels of these layers, the first over the channels. See `TreeAggregation`.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, AggregationForm Form, class... Layers>
+class LayerTree {
+  struct Levels {
+    using stages = std::tuple<TreeLevel<ExecutionSpace, T, Layers, Form>...>;
+    using contexts = std::tuple<typename TreeLevel<ExecutionSpace, T, Layers, Form>::Context...>;
+  };
+  static constexpr std::size_t depth = sizeof...(Layers);
 
 public:
   using value_type = T;
+  using Shapes = std::array<LevelShape, depth>;
 
   struct Context {
     typename Levels::contexts levels;
     std::vector<std::size_t> present;
   };
 
-  TreeAggregation(ExecutionSpace const& exec, std::string const& name, std::size_t inputs,
-                  AggregationConfig const& config, Placement placement, std::uint64_t seed)
-      : m_levels(make_levels(exec, name, inputs, config, placement, seed, std::make_index_sequence<depth>())) {}
+  LayerTree(ExecutionSpace const& exec, std::string const& name, Shapes const& shapes, std::size_t inputs,
+            AggregationConfig const& config, Placement placement, std::uint64_t seed)
+      : m_levels(make_levels(exec, name, shapes, inputs, config, placement, seed, std::make_index_sequence<depth>())) {}
 
   /// Prepares for the inputs that are present, ascending. To be called before `forward`; does nothing if they are those
   /// of the last call.
@@ -222,12 +221,12 @@ public:
 private:
   // Each level's inputs are the outputs of the one below.
   template <std::size_t... Depths>
-  static typename Levels::stages make_levels(ExecutionSpace const& exec, std::string const& name, std::size_t inputs,
-                                             AggregationConfig config, Placement placement, std::uint64_t seed,
-                                             std::index_sequence<Depths...>) {
+  static typename Levels::stages make_levels(ExecutionSpace const& exec, std::string const& name, Shapes const& shapes,
+                                             std::size_t inputs, AggregationConfig config, Placement placement,
+                                             std::uint64_t seed, std::index_sequence<Depths...>) {
     auto const make = [&]<std::size_t i>(std::integral_constant<std::size_t, i>) {
-      std::tuple_element_t<i, typename Levels::stages> level(exec, name + ".level" + std::to_string(i), inputs, config,
-                                                             placement, seed);
+      std::tuple_element_t<i, typename Levels::stages> level(exec, name + ".level" + std::to_string(i), shapes[i],
+                                                             inputs, config, placement, seed);
       inputs = level.groups();
       config.channels = {}; // the inputs of the levels above are tokens
       return level;
@@ -272,6 +271,33 @@ private:
   }
 
   typename Levels::stages m_levels;
+};
+
+/// The levels of a policy, and what is compiled for them.
+template <class ExecutionSpace, class T, class Form, class Levels>
+struct TreeOfLevels;
+template <class ExecutionSpace, class T, class Form, class... Levels>
+struct TreeOfLevels<ExecutionSpace, T, Form, std::tuple<Levels...>> {
+  using type = LayerTree<ExecutionSpace, T, Form, typename Levels::layer...>;
+  static constexpr typename type::Shapes shapes{LevelShape{Levels::groups, Levels::sharing}...};
+};
+template <class ExecutionSpace, class T, class Form, class TreePolicy>
+using TreeOf = TreeOfLevels<ExecutionSpace, T, Form, typename TreePolicy::levels>;
+
+} // namespace detail
+
+/// Reduces the tokens of each position to one through the levels of a tree.
+///
+/// Shapes: tokens (M, N, D) -> y (N, D), M the inputs that are present. In the fused form the tokens may be
+/// `ChannelTokens`, which are not made, and whose gradients go to `ChannelTokenGradients`.
+template <KokkosExecutionSpace ExecutionSpace, Scalar T, class TreePolicy, AggregationForm Form = Fused>
+class TreeAggregation : public detail::TreeOf<ExecutionSpace, T, Form, TreePolicy>::type {
+  using Tree = detail::TreeOf<ExecutionSpace, T, Form, TreePolicy>;
+
+public:
+  TreeAggregation(ExecutionSpace const& exec, std::string const& name, std::size_t inputs,
+                  AggregationConfig const& config, Placement placement, std::uint64_t seed)
+      : Tree::type(exec, name, Tree::shapes, inputs, config, placement, seed) {}
 };
 
 } // namespace dchag

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/ops/detail/pooling_kernels.hpp>
 #include <dchag/ops/detail/pooling_products.hpp>
@@ -139,5 +140,17 @@ void absorbed_pooling_backward(Workspace<ExecutionSpace>& workspace, X const& to
     }
   });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void absorbed_pooling_forward(Workspace<ExecutionSpace>&, Tensor<ExecutionSpace, T, 3> const&,          \
+                                             Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&, \
+                                             Pooled<ExecutionSpace, T> const&);                                        \
+  DCHAG_KERNEL void absorbed_pooling_backward(                                                                         \
+      Workspace<ExecutionSpace>&, Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 2> const&,            \
+      Tensor<ExecutionSpace, T, 2> const&, Pooled<ExecutionSpace, T> const&, Tensor<ExecutionSpace, T, 2> const&,      \
+      Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&,   \
+      std::size_t, std::size_t, Tensor<ExecutionSpace, T, 3> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

@@ -4,8 +4,7 @@
 
 #include <dchag/core/check.hpp>
 #include <dchag/ops/detail/pooling_batched.hpp>
-#include <dchag/ops/detail/pooling_lanes_pixels.hpp>
-#include <dchag/ops/detail/pooling_lanes_tokens.hpp>
+#include <dchag/ops/detail/pooling_host.hpp>
 
 namespace dchag::ops {
 
@@ -65,13 +64,7 @@ PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingC
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
     auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights),
                                             {is_folded ? Values::pixels : choice.values, choice.tile});
-    auto frame = workspace.frame();
-    detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
-    problem.fold_keys(frame);
-    if (plan.values == Values::pixels)
-      detail::lane_pixels_forward(workspace, plan.tile, problem, rows(folded), pooled);
-    else
-      detail::lane_tokens_forward(workspace, plan.tile, problem, pooled);
+    detail::pooling_on_host_forward(workspace, plan, detail::by_strides(patches), weights, pooled, folded);
     return plan;
   } else {
     return detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled, folded);
@@ -95,18 +88,9 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
   require_shape("fused_pooling_backward", "d_o", d_o, extents_of(pooled.o));
   require_shape("fused_pooling_backward", "delta", delta, extents_of(pooled.sum));
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
-    auto frame = workspace.frame();
-    detail::LanePooling<ExecutionSpace, T, Source> problem(workspace.exec(), patches, weights);
-    problem.fold_keys(frame);
     auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
-    if (plan.values == Values::pixels)
-      detail::LanePixelsBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
-                                                                     d_weights, d_patches)
-          .run();
-    else
-      detail::LaneTokensBackward<ExecutionSpace, T, Source, DSource>(frame, plan.tile, problem, pooled, d_o, delta,
-                                                                     d_weights, d_patches)
-          .run();
+    detail::pooling_on_host_backward(workspace, plan, detail::by_strides(patches), weights, pooled, d_o, delta,
+                                     d_weights, detail::gradient_by_strides(patches, d_patches));
   } else {
     detail::batched_pooling_backward<Token>(workspace, choice, patches, weights, pooled, d_o, delta, d_weights,
                                             d_patches);

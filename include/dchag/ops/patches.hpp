@@ -55,6 +55,41 @@ struct Patches {
   }
 };
 
+namespace detail {
+
+/// Patches of an image that is addressed by its strides: what takes them is compiled once, not for each layout.
+template <class Pixel, class ImageSpace, class IndexSpace>
+using StridedPatches = Patches<Kokkos::View<Pixel****, Kokkos::LayoutStride, ImageSpace>, IndexSpace>;
+
+template <class Pixel>
+using HostPatches = StridedPatches<Pixel, Kokkos::HostSpace, Kokkos::HostSpace>;
+
+/// The same patches, to be read.
+template <class View, class IndexSpace>
+StridedPatches<typename View::const_value_type, typename View::memory_space, IndexSpace>
+by_strides(Patches<View, IndexSpace> const& patches) {
+  return {patches.image, patches.patch, patches.planes, patches.positions};
+}
+
+/// Where the gradient of the pixels of `patches` goes. `no_gradient` becomes patches without an image, so that both
+/// cases are compiled as one.
+template <class View, class IndexSpace, class DView>
+StridedPatches<typename DView::value_type, typename DView::memory_space, IndexSpace>
+gradient_by_strides(Patches<View, IndexSpace> const& /*patches*/, Patches<DView, IndexSpace> const& d_patches) {
+  return {d_patches.image, d_patches.patch, d_patches.planes, d_patches.positions};
+}
+template <class View, class IndexSpace>
+StridedPatches<typename View::non_const_value_type, typename View::memory_space, IndexSpace>
+gradient_by_strides(Patches<View, IndexSpace> const& /*patches*/, NoGradient) {
+  return {};
+}
+template <class DSource>
+bool has_image(DSource const& d_patches) {
+  return d_patches.image.data() != nullptr;
+}
+
+} // namespace detail
+
 /// out[c, n, k] = patches(c, n, k).
 ///
 /// Shapes: out (C, N, s).

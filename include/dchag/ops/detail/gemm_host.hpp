@@ -5,6 +5,7 @@
 /// \file
 /// The only home of host products: Eigen, or at configure time oneDNN or a CBLAS.
 
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/number.hpp>
 #include <dchag/ops/detail/product.hpp>
 
@@ -130,5 +131,15 @@ void gemm_host(ExecutionSpace const& exec, Product<T> const& product) {
           exec, 0, product.batch * blocks, Kokkos::ChunkSize(1)),
       body);
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T) DCHAG_KERNEL void gemm_host(ExecutionSpace const&, Product<T> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
+#if defined(DCHAG_COMPILED_KERNELS)
+DCHAG_KERNEL void serial_gemm(Op, Op, std::size_t, std::size_t, std::size_t, float, float const*, std::size_t,
+                              float const*, std::size_t, float, float*, std::size_t);
+DCHAG_KERNEL void serial_gemm(Op, Op, std::size_t, std::size_t, std::size_t, double, double const*, std::size_t,
+                              double const*, std::size_t, double, double*, std::size_t);
+#endif
 
 } // namespace dchag::ops::detail

@@ -186,7 +186,7 @@ public:
                           &m_scaled,  &m_products, &m_d_keys,   &m_d_key_offsets, &m_key_lanes, &m_query_scratch};
     static_assert(std::size(arrays) == numbers.size());
     for (std::size_t i = 0; i < numbers.size(); ++i) *arrays[i] = take(numbers[i]);
-    if constexpr (is_wanted<DSource>) m_d_pixels = take(m_workers * m_blocks * m_chunk * p.s * W);
+    if (has_image(m_d_patches)) m_d_pixels = take(m_workers * m_blocks * m_chunk * p.s * W);
   }
 
   void run() {
@@ -204,7 +204,7 @@ public:
                       [self = *this](std::size_t b, std::size_t) { self.attend(b); });
         for_each_task(p.exec, "dchag::ops::fused_pooling_heads", p.h,
                       [self = *this](std::size_t head, std::size_t worker) { self.differentiate(head, worker); });
-        if constexpr (is_wanted<DSource>)
+        if (has_image(m_d_patches))
           for_each_task(p.exec, "dchag::ops::fused_pooling_pixels", m_count,
                         [self = *this](std::size_t b, std::size_t) { self.differentiate_pixels(b); });
       }
@@ -289,7 +289,7 @@ private:
         T const* const pixels = m_pixels + at * (p.s + 1) * W;
         T* const weight = m_weights + (at * p.h + head) * W;
         auto const a = load<W>(weight);
-        if constexpr (is_wanted<DSource>)
+        if (has_image(m_d_patches))
           for (std::size_t k = 0; k < p.s; ++k) {
             T* const to = m_d_pixels + ((worker * m_blocks * m_chunk + at) * p.s + k) * W;
             bool const is_first = head == worker; // of this worker
@@ -320,16 +320,14 @@ private:
   }
 
   void differentiate_pixels(std::size_t b) const {
-    if constexpr (is_wanted<DSource>) {
-      T* const d_pixels = m_d_pixels + b * m_tokens * p.s * W;
-      for (std::size_t worker = 1; worker < m_workers; ++worker)
-        for (std::size_t i = 0; i < m_tokens * p.s * W; ++i)
-          d_pixels[i] += d_pixels[worker * m_blocks * m_chunk * p.s * W + i];
-      for (std::size_t c = 0; c < m_tokens; ++c) // sum over h of dz[h] keys[c, h]
-        product<T>({p.s, 1, p.h}, {p.keys + (m_begin + c) * p.h * p.s, 1, p.s},
-                   {m_weights + (b * m_tokens + c) * p.h * W, W, 0}, {d_pixels + c * p.s * W, W, 0}, Start::result);
-      scatter_lanes(m_d_patches, m_begin, m_begin + m_tokens, (m_first + b) * W, p.positions(m_first + b, 1), d_pixels);
-    }
+    T* const d_pixels = m_d_pixels + b * m_tokens * p.s * W;
+    for (std::size_t worker = 1; worker < m_workers; ++worker)
+      for (std::size_t i = 0; i < m_tokens * p.s * W; ++i)
+        d_pixels[i] += d_pixels[worker * m_blocks * m_chunk * p.s * W + i];
+    for (std::size_t c = 0; c < m_tokens; ++c) // sum over h of dz[h] keys[c, h]
+      product<T>({p.s, 1, p.h}, {p.keys + (m_begin + c) * p.h * p.s, 1, p.s},
+                 {m_weights + (b * m_tokens + c) * p.h * W, W, 0}, {d_pixels + c * p.s * W, W, 0}, Start::result);
+    scatter_lanes(m_d_patches, m_begin, m_begin + m_tokens, (m_first + b) * W, p.positions(m_first + b, 1), d_pixels);
   }
 
   LanePooling<ExecutionSpace, T, Source> p;

@@ -121,7 +121,7 @@ public:
                           &m_sums,   &m_gradients, &m_d_keys,  &m_d_key_offsets, &m_d_value,   &m_d_query};
     static_assert(std::size(arrays) == numbers.size());
     for (std::size_t i = 0; i < numbers.size(); ++i) *arrays[i] = take(numbers[i]);
-    if constexpr (is_wanted<DSource>) m_d_pixels = take(m_workers * m_blocks * p.C * p.s * W);
+    if (has_image(m_d_patches)) m_d_pixels = take(m_workers * m_blocks * p.C * p.s * W);
   }
 
   void run() {
@@ -136,7 +136,7 @@ public:
                     [self = *this](std::size_t strip, std::size_t worker) { self.differentiate(strip, worker); });
       for_each_task(p.exec, "dchag::ops::fused_pooling_logits", p.C,
                     [self = *this](std::size_t c, std::size_t) { self.differentiate_logits(c); });
-      if constexpr (is_wanted<DSource>)
+      if (has_image(m_d_patches))
         for_each_task(p.exec, "dchag::ops::fused_pooling_pixels", m_count,
                       [self = *this](std::size_t b, std::size_t) { self.differentiate_pixels(b); });
     }
@@ -235,7 +235,7 @@ private:
         m_d.patch_embedding.bias(channel, strip.begin + j) += total;
         m_d.patch_embedding.embedding(channel, strip.begin + j) += total;
       }
-      if constexpr (is_wanted<DSource>) // sum over the strip of E[c, j, k] dx[c, j]
+      if (has_image(m_d_patches)) // sum over the strip of E[c, j, k] dx[c, j]
         product<T>({p.s, m_count, strip.size}, {p.embedding(c) + strip.begin * p.s, 1, p.s},
                    {d_x, tokens * W, strip.size * tokens * W},
                    {m_d_pixels + worker * m_blocks * p.C * p.s * W + c * p.s * W, W, p.C * p.s * W}, start);
@@ -264,16 +264,14 @@ private:
 
   // The part of the tokens, and sum over h of dz[h] keys[c, h].
   void differentiate_pixels(std::size_t b) const {
-    if constexpr (is_wanted<DSource>) {
-      T* const d_pixels = m_d_pixels + b * p.C * p.s * W;
-      std::size_t const of_worker = m_blocks * p.C * p.s * W;
-      for (std::size_t worker = 1; worker < m_workers; ++worker)
-        for (std::size_t i = 0; i < p.C * p.s * W; ++i) d_pixels[i] += d_pixels[worker * of_worker + i];
-      for (std::size_t c = 0; c < p.C; ++c)
-        product<T>({p.s, 1, p.h}, {p.keys + c * p.h * p.s, 1, p.s}, {m_weights + (b * p.C + c) * p.h * W, W, 0},
-                   {d_pixels + c * p.s * W, W, 0}, Start::result);
-      scatter_lanes(m_d_patches, 0, p.C, (m_first + b) * W, p.positions(m_first + b, 1), d_pixels);
-    }
+    T* const d_pixels = m_d_pixels + b * p.C * p.s * W;
+    std::size_t const of_worker = m_blocks * p.C * p.s * W;
+    for (std::size_t worker = 1; worker < m_workers; ++worker)
+      for (std::size_t i = 0; i < p.C * p.s * W; ++i) d_pixels[i] += d_pixels[worker * of_worker + i];
+    for (std::size_t c = 0; c < p.C; ++c)
+      product<T>({p.s, 1, p.h}, {p.keys + c * p.h * p.s, 1, p.s}, {m_weights + (b * p.C + c) * p.h * W, W, 0},
+                 {d_pixels + c * p.s * W, W, 0}, Start::result);
+    scatter_lanes(m_d_patches, 0, p.C, (m_first + b) * W, p.positions(m_first + b, 1), d_pixels);
   }
 
   void add_value_gradient(std::size_t i) const {

@@ -5,8 +5,9 @@
 /// \file
 /// The fused sum on a host: tiles of patches in a worker's scratch, products in registers, weights read where they lie.
 /// Each number of a result belongs to one task, so that it does not depend on who runs it; only the gradient of w is
-/// put together from doubles of several tasks, in their order.
+/// put together from doubles of several tasks, in their order. Images come by their strides (`by_strides`).
 
+#include <dchag/core/compiled.hpp>
 #include <dchag/ops/detail/patch_tiles.hpp>
 #include <dchag/ops/detail/sum_parts.hpp>
 
@@ -236,7 +237,7 @@ void image_gradient_on_host(Workspace<ExecutionSpace>& workspace, PatchEmbedding
                         });
 }
 
-/// Shapes and result: `fused_sum_backward`.
+/// Shapes and result: `fused_sum_backward`; d_patches have no image where its gradient is not wanted.
 template <class ExecutionSpace, class T, class Source, class W, class Index, class DW, class DSource>
 void sum_on_host_backward(Workspace<ExecutionSpace>& workspace, Source const& patches,
                           PatchEmbedding<ExecutionSpace, T> const& embedding, W const& w, Index const& members,
@@ -293,7 +294,20 @@ void sum_on_host_backward(Workspace<ExecutionSpace>& workspace, Source const& pa
   };
   for_each_task_in_runs(exec, "dchag::ops::fused_sum_backward", workers, tiles.groups * tiles.parts.parts, task);
   add_weight_gradients(exec, partial, totals, members, d_w, d_beta);
-  if constexpr (is_wanted<DSource>) image_gradient_on_host(workspace, embedding, w, members, d_y, d_patches, workers);
+  if (has_image(d_patches)) image_gradient_on_host(workspace, embedding, w, members, d_y, d_patches, workers);
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void sum_on_host_forward(                                                                               \
+      Workspace<ExecutionSpace>&, HostPatches<T const> const&, PatchEmbedding<ExecutionSpace, T> const&,               \
+      Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 1> const&,                                        \
+      Tensor<ExecutionSpace, std::size_t, 1> const&, Tensor<ExecutionSpace, T, 2> const&, std::size_t);                \
+  DCHAG_KERNEL void sum_on_host_backward(                                                                              \
+      Workspace<ExecutionSpace>&, HostPatches<T const> const&, PatchEmbedding<ExecutionSpace, T> const&,               \
+      Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, std::size_t, 1> const&,                              \
+      Tensor<ExecutionSpace, T, 2> const&, PatchEmbedding<ExecutionSpace, T> const&,                                   \
+      Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 1> const&, HostPatches<T> const&, std::size_t);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops::detail
