@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "command_line/option_table.hpp"
 
+#include <dchag/core/number.hpp>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <optional>
 #include <sstream>
 
@@ -37,7 +38,7 @@ std::string text_of(Numbers range) {
   bool const to = range.most_end == Numbers::End::included;
   auto text = std::string("a number ") + (from ? "from " : "above ") + digits_of(range.least);
   if (range.most == std::numeric_limits<double>::max()) return from ? text + " on" : text;
-  if (std::isinf(range.most)) return text + ", or inf";
+  if (!dchag::math::is_finite(range.most)) return text + ", or inf";
   return text + (to ? " to " : from ? " to below " : " and below ") + digits_of(range.most);
 }
 
@@ -46,6 +47,7 @@ bool holds(Counts range, std::uint64_t value) {
 }
 
 bool holds(Numbers range, double value) {
+  if (dchag::math::is_nan(value)) return false;
   bool const above = range.least_end == Numbers::End::included ? value >= range.least : value > range.least;
   return above && (range.most_end == Numbers::End::included ? value <= range.most : value < range.most);
 }

@@ -2,14 +2,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/number.hpp>
 #include <dchag/models/masked_autoencoder.hpp>
 #include <dchag/parallel/data_parallel.hpp>
 #include <dchag/train/adamw.hpp>
 
 #include "aggregators.hpp"
 #include "model.hpp"
-
-#include <cmath>
 
 namespace hyperspectral {
 
@@ -57,7 +56,7 @@ public:
     m_training.finish_backward();
     double const norm = dchag::clip_gradients(exec, m_training, m_settings.clip, m_training.gradient_sum());
     double const mean = m_training.mean(error);
-    if (std::isfinite(mean) && std::isfinite(norm)) m_optimizer.step(exec, m_training, learning_rate);
+    if (dchag::math::is_finite(mean) && dchag::math::is_finite(norm)) m_optimizer.step(exec, m_training, learning_rate);
     m_training.values_changed();
     m_context.dropout = {};
     return {mean, norm};

@@ -3,6 +3,7 @@
 #include "training.hpp"
 
 #include <dchag/comm/texts.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/train/checkpoint_folder.hpp>
 #include <dchag/train/schedule.hpp>
 
@@ -183,7 +184,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     auto const begin = Clock::now();
     auto const result = model.train(batch, step, rate);
     step_seconds.push_back(since(begin));
-    bool const finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
+    bool const finite = dchag::math::is_finite(result.loss) && dchag::math::is_finite(result.gradient_norm);
     dchag::comm::collectively(communicator, [&] {
       if (!finite) throw dchag::Error(not_finite(name, step, result, model));
     });

@@ -49,8 +49,8 @@ TEST_CASE_TEMPLATE("math: exp and erf are as accurate as they say", Case, DCHAG_
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     double const exact = std::exp(found.x[i]);
     double const unit = std::ldexp(1.0, std::ilogb(exact) + 1 - std::numeric_limits<T>::digits);
-    REQUIRE(std::isfinite(found.exp[i]));
-    REQUIRE(std::isfinite(found.erf[i]));
+    REQUIRE(math::is_finite(found.exp[i]));
+    REQUIRE(math::is_finite(found.erf[i]));
     worst_exp = std::max(worst_exp, std::fabs(found.exp[i] - exact) / unit);
     worst_erf = std::max(worst_erf, std::fabs(found.erf[i] - std::erf(found.x[i])));
   }
@@ -73,8 +73,44 @@ TEST_CASE_TEMPLATE("math: exp and erf at the ends", Case, DCHAG_TEST_CASES) {
     CHECK(found.exp[high] > 2e38);
     CHECK(found.erf[high] == doctest::Approx(1));
   }
-  CHECK(std::isnan(found.exp[5]));
-  CHECK(std::isnan(found.erf[5]));
+  CHECK(math::is_nan(found.exp[5]));
+  CHECK(math::is_nan(found.erf[5]));
+}
+
+TEST_CASE("math: both ways to take multiples of log 2 out of a number agree") {
+  double worst = 0;
+  for (int i = -873000; i <= 883000; i += 7) {
+    float const x = static_cast<float>(i) * 1e-4f;
+    for (auto const& [rest, exponent] :
+         {math::detail::reduce_by_log_2(x), math::detail::reduce_by_log_2_in_integers(x)}) {
+      double const n = static_cast<double>(exponent) - 127;
+      worst =
+          std::max(worst, std::fabs(static_cast<double>(x) - (n * 0.69314718055994531 + static_cast<double>(rest))));
+      REQUIRE(std::fabs(rest) < 0.36f);
+    }
+  }
+  CHECK(worst < 0x1p-24);
+}
+
+TEST_CASE_TEMPLATE("math: is_finite, is_nan and equal, whatever the compiler believes", T, float, double) {
+  T const zero = T(0), infinity = math::bit_cast<T>(math::detail::infinity_bits<T>), nan = infinity - infinity;
+  for (T const x : {zero, T(1), T(-2.5), std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest(),
+                    std::numeric_limits<T>::min(), std::numeric_limits<T>::denorm_min()}) {
+    CHECK(math::is_finite(x));
+    CHECK_FALSE(math::is_nan(x));
+    CHECK(math::equal(x, x));
+  }
+  for (T const x : {infinity, -infinity, std::numeric_limits<T>::max() * T(2)}) {
+    CHECK_FALSE(math::is_finite(x));
+    CHECK_FALSE(math::is_nan(x));
+  }
+  for (T const x : {nan, -nan, nan * zero, nan + T(1), std::sqrt(nan)}) {
+    CHECK_FALSE(math::is_finite(x));
+    CHECK(math::is_nan(x));
+  }
+  CHECK(math::equal(zero, -zero));
+  CHECK_FALSE(math::equal(T(1), T(1) + std::numeric_limits<T>::epsilon()));
+  CHECK_FALSE(math::equal(T(2), T(1)));
 }
 
 TEST_CASE("math: max and min") {

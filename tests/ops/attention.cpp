@@ -131,6 +131,19 @@ TEST_CASE_TEMPLATE("attention with logits near 80 or -80 for whole tiles of keys
   }
 }
 
+TEST_CASE_TEMPLATE("attention: a query of NaN makes its own row NaN, and no other", Case, DCHAG_TEST_CASES) {
+  using T = typename Case::T;
+  Attention<typename Case::ExecutionSpace, T> const any({}, 2, 2, 66, 3);
+  auto values = flat(any.qkv);
+  std::size_t const row = 40; // of the first sample
+  values[row * 3 * any.D] = nan_value;
+  assign(any.qkv, values);
+  any.forward();
+  auto const out = flat(any.out);
+  std::size_t const d = any.D / any.heads; // the first head's features
+  for (std::size_t i = 0; i < out.size(); ++i) CHECK(math::is_nan(out[i]) == (i / any.D == row && i % any.D < d));
+}
+
 TEST_CASE_TEMPLATE("attention: gradients equal finite differences", Case, DCHAG_TEST_CASES) {
   using T = typename Case::T;
   if (sizeof(T) != sizeof(double)) return;

@@ -58,6 +58,22 @@ TEST_CASE_TEMPLATE("softmax of extreme logits is finite and right", Case, DCHAG_
   CHECK(relative_error(d_x, reference::softmax_backward(array_of(x), array_of(d_y)).values) < bound);
 }
 
+TEST_CASE_TEMPLATE("softmax: a logit of NaN makes its whole row NaN, and no other", Case, DCHAG_TEST_CASES) {
+  using T = typename Case::T;
+  typename Case::ExecutionSpace const exec;
+  for (std::size_t const M : {5u, 40u})
+    for (std::size_t const place : {std::size_t{0}, M / 2, M - 1}) {
+      auto const x = random_tensor<T>(exec, 1, "x", {3, M});
+      auto logits = flat(x);
+      logits[M + place] = nan_value;
+      assign(x, logits);
+      ops::softmax_forward(exec, x, x);
+      exec.fence();
+      auto const y = flat(x);
+      for (std::size_t i = 0; i < y.size(); ++i) CHECK(math::is_nan(y[i]) == (i / M == 1));
+    }
+}
+
 TEST_CASE_TEMPLATE("softmax: the gradient equals finite differences", Case, DCHAG_TEST_CASES) {
   using T = typename Case::T;
   if (sizeof(T) != sizeof(double)) return;

@@ -62,7 +62,7 @@ inline std::vector<double> sum_of(std::vector<double> a, std::vector<double> con
 
 /// |a - b| as a share of the larger one; infinite unless both are finite, so that no comparison can lose it.
 inline double relative_difference(double a, double b) {
-  if (!std::isfinite(a) || !std::isfinite(b)) return std::numeric_limits<double>::infinity();
+  if (!math::is_finite(a) || !math::is_finite(b)) return std::numeric_limits<double>::infinity();
   return std::fabs(a - b) / std::max({std::fabs(a), std::fabs(b), 1e-300});
 }
 

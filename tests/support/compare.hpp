@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/core/random.hpp>
 #include <dchag/core/tensor.hpp>
 
@@ -68,7 +69,7 @@ Difference relative_error(Found const& found, Expected const& expected) {
   Difference worst;
   for (std::size_t i = 0; i < a.size(); ++i) {
     double error = std::fabs(a[i] - b[i]) / scale;
-    if (!std::isfinite(error)) error = std::numeric_limits<double>::infinity();
+    if (!math::is_finite(error)) error = std::numeric_limits<double>::infinity();
     if (i == 0 || error > worst.error) worst = {error, i, a[i], b[i]};
   }
   return worst;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/number.hpp>
 #include <dchag/core/random.hpp>
 
 #include <algorithm>
@@ -37,7 +38,7 @@ double gradient_error(F const& f, std::vector<double> const& x, std::vector<doub
     double along = 0;
     for (std::size_t i = 0; i < x.size(); ++i) along += gradient[i] * direction[i];
     double const error = std::fabs(along - difference) / length;
-    if (std::isnan(error)) return error;
+    if (math::is_nan(error)) return error;
     worst = std::max(worst, error);
   }
   return worst;

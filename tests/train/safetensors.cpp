@@ -190,7 +190,7 @@ TEST_CASE_TEMPLATE("convert: numbers of 16, 32 and 64 bits", T, float, double) {
   CHECK(
       converted(DType::f16, std::vector<std::uint16_t>{0x3c00, 0x7bff, 0x0400, 0x03ff, 0x8001, 0x8000, 0xfc00}) ==
       std::vector<T>{1, 65504, T(0x1p-14), T(0x1p-14 - 0x1p-24), T(-0x1p-24), 0, -std::numeric_limits<T>::infinity()});
-  CHECK(std::isnan(converted(DType::f16, std::vector<std::uint16_t>{0x7e00})[0]));
+  CHECK(math::is_nan(converted(DType::f16, std::vector<std::uint16_t>{0x7e00})[0]));
   T unread = 0;
   CHECK(sentence_of([&] { convert(DType::i32, "1234", 1, &unread); }) ==
         "convert: numbers are I32, expected F16, BF16, F32 or F64");

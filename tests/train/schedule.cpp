@@ -45,6 +45,7 @@ TEST_CASE("WarmupCosine: says what does not fit") {
   CHECK_THROWS_WITH_AS((WarmupCosine{.peak = 1, .minimum = 2, .total_steps = 4}.validate()),
                        "WarmupCosine: minimum is 2 and peak is 1, expected 0 <= minimum <= peak", Error);
   CHECK_THROWS_AS((WarmupCosine{.peak = std::nan(""), .total_steps = 4}.validate()), Error);
+  CHECK_THROWS_AS((WarmupCosine{.peak = 1, .minimum = std::nan(""), .total_steps = 4}.validate()), Error);
   CHECK_THROWS_AS((WarmupCosine{.peak = 1, .minimum = -1, .total_steps = 4}.validate()), Error);
 }
 

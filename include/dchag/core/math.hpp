@@ -70,11 +70,13 @@ KOKKOS_INLINE_FUNCTION Reduced reduce_by_log_2_in_integers(float x) {
   return {large + n * 2.12194440e-4f, static_cast<std::uint32_t>(exponent)};
 }
 
-#if defined(__ASSOCIATIVE_MATH__) && !defined(__clang__)
-inline constexpr bool sums_are_reordered = true;
+KOKKOS_INLINE_FUNCTION Reduced reduce(float x) {
+#if defined(__clang__) // is told to keep the order
+  return reduce_by_log_2(x);
 #else
-inline constexpr bool sums_are_reordered = false;
+  return sums_are_reordered ? reduce_by_log_2_in_integers(x) : reduce_by_log_2(x);
 #endif
+}
 } // namespace detail
 
 /// exp without branches or calls, so that loops over it vectorise (the C library's does not): 1.5 ulp, results below
@@ -85,8 +87,7 @@ KOKKOS_INLINE_FUNCTION float exp(float x) {
 #pragma clang fp reassociate(off)
 #endif
   float const inside = detail::within(x, -87.33654f, 88.37626f);
-  auto const reduced =
-      detail::sums_are_reordered ? detail::reduce_by_log_2_in_integers(inside) : detail::reduce_by_log_2(inside);
+  auto const reduced = detail::reduce(inside);
   float const r = reduced.rest;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;

@@ -12,12 +12,21 @@
 namespace dchag::math {
 
 namespace detail {
-// Flags under which comparisons may lose a NaN.
-#if (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)
-inline constexpr bool fast_flags = true;
+#if (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__FAST_MATH__)
+inline constexpr bool finite_math_only = true;
 #else
-inline constexpr bool fast_flags = false;
+inline constexpr bool finite_math_only = false;
 #endif
+
+/// Whether the compiler may take floating-point sums apart and put them together in another order.
+#if defined(__ASSOCIATIVE_MATH__) || defined(__FAST_MATH__)
+inline constexpr bool sums_are_reordered = true;
+#else
+inline constexpr bool sums_are_reordered = false;
+#endif
+
+/// Then neither NaN nor digits that cancel can be left to floating-point operations.
+inline constexpr bool fast_flags = finite_math_only || sums_are_reordered;
 
 template <Scalar T>
 using BitsOf = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;

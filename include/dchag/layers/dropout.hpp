@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/number.hpp>
 #include <dchag/core/workspace.hpp>
 #include <dchag/ops/dropout.hpp>
 #include <dchag/ops/rows.hpp>
@@ -26,7 +27,8 @@ class Residual {
 public:
   /// Throws: ShapeError unless 0 <= rate < 1.
   Residual(std::string const& name, double rate, std::uint64_t seed) : m_rate(rate), m_key(Random(seed, name).key()) {
-    require(0 <= rate && rate < 1, "Residual: '", name, "' drops ", rate, ", expected at least 0 and less than 1");
+    require(math::is_finite(rate) && 0 <= rate && rate < 1, "Residual: '", name, "' drops ", rate,
+            ", expected at least 0 and less than 1");
   }
 
   template <KokkosExecutionSpace ExecutionSpace, class X, class Branch, class Y>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/core/random.hpp>
 
 #include <algorithm>
@@ -32,7 +33,8 @@ public:
   /// Throws: ShapeError unless 0 <= ratio < 1 and, if only hidden positions count, at least one is hidden.
   void draw(ExecutionSpace const& exec, std::size_t samples, std::size_t positions, double ratio, Loss loss,
             std::uint64_t seed, std::uint64_t draw_number, std::size_t first_sample = 0) {
-    require(0 <= ratio && ratio < 1, "PositionMask: mask ratio ", ratio, ", expected 0 <= ratio < 1");
+    require(math::is_finite(ratio) && 0 <= ratio && ratio < 1, "PositionMask: mask ratio ", ratio,
+            ", expected 0 <= ratio < 1");
     require(samples > 0 && positions > 0, "PositionMask: ", samples, " samples of ", positions,
             " positions, expected at least one each");
     auto const rounded = static_cast<std::size_t>(std::lround(static_cast<double>(positions) * (1 - ratio)));

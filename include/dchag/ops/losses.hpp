@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/core/parallel.hpp>
 
 namespace dchag::ops {
@@ -44,8 +45,8 @@ double patch_mse(ExecutionSpace const& exec, Source const& target, Prediction co
       "dchag::ops::patch_mse_weight", Policy(exec, 0, N),
       KOKKOS_LAMBDA(std::size_t n, double& sum) { sum += static_cast<double>(weight(n)); }, total_weight);
   double const count = total_weight * static_cast<double>(C * s);
-  require(total_weight > 0, "patch_mse: no position counts, the weights of all N = ", N, " positions sum to ",
-          total_weight);
+  require(!math::is_nan(total_weight) && total_weight > 0, "patch_mse: no position counts, the weights of all N = ", N,
+          " positions sum to ", total_weight);
   if constexpr (is_wanted<DPrediction>) require_shape("patch_mse", "d_prediction", d_prediction, {N, C * s});
   using Worker = Team<ExecutionSpace>;
   T const factor = static_cast<T>(2 / count);

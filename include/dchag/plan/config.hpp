@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/error.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/ops/pooling_plan.hpp>
 #include <dchag/parallel/sharding.hpp>
 
@@ -112,7 +113,8 @@ inline Config const& checked(Config const& c) {
   require(c.samples > 0 && c.channels > 0 && c.threads > 0 && c.mesh.ranks() > 0, "plan: ", c.samples, " samples of ",
           c.channels, " channels with ", c.threads, " threads on ", c.mesh.ranks(), " ranks, expected 1 or more each");
   require(c.number_bytes == 4 || c.number_bytes == 8, "plan: numbers of ", c.number_bytes, " bytes, expected 4 or 8");
-  require(0 <= c.mask_ratio && c.mask_ratio < 1, "plan: mask ratio ", c.mask_ratio, ", expected 0 <= ratio < 1");
+  require(math::is_finite(c.mask_ratio) && 0 <= c.mask_ratio && c.mask_ratio < 1, "plan: mask ratio ", c.mask_ratio,
+          ", expected 0 <= ratio < 1");
   multiple("the height", c.height, "the patch edge", c.patch);
   multiple("the width", c.width, "the patch edge", c.patch);
   multiple("the features", c.features, "the heads", c.heads);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/error.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/layers/parameter.hpp>
 
 #include <cmath>
@@ -75,10 +76,12 @@ public:
   explicit AdamW(AdamWOptions const& options = {}, RateScale rate_scale = {})
       : m_options(options), m_rate_scale(std::move(rate_scale)) {
     auto const& [beta1, beta2, epsilon, weight_decay] = options;
-    require<Error>(0 <= beta1 && beta1 < 1, "AdamW: beta1 is ", beta1, ", expected in [0, 1)");
-    require<Error>(0 <= beta2 && beta2 < 1, "AdamW: beta2 is ", beta2, ", expected in [0, 1)");
-    require<Error>(0 < epsilon && std::isfinite(epsilon), "AdamW: epsilon is ", epsilon, ", expected above 0");
-    require<Error>(0 <= weight_decay && std::isfinite(weight_decay), "AdamW: weight_decay is ", weight_decay,
+    require<Error>(math::is_finite(beta1) && 0 <= beta1 && beta1 < 1, "AdamW: beta1 is ", beta1,
+                   ", expected in [0, 1)");
+    require<Error>(math::is_finite(beta2) && 0 <= beta2 && beta2 < 1, "AdamW: beta2 is ", beta2,
+                   ", expected in [0, 1)");
+    require<Error>(0 < epsilon && math::is_finite(epsilon), "AdamW: epsilon is ", epsilon, ", expected above 0");
+    require<Error>(0 <= weight_decay && math::is_finite(weight_decay), "AdamW: weight_decay is ", weight_decay,
                    ", expected at least 0");
   }
 
@@ -94,8 +97,8 @@ public:
   /// not those of the first step.
   template <HasParameters Model>
   void step(ExecutionSpace const& exec, Model& model, double learning_rate) {
-    require<Error>(0 <= learning_rate && std::isfinite(learning_rate), "AdamW::step: learning_rate is ", learning_rate,
-                   ", expected at least 0");
+    require<Error>(0 <= learning_rate && math::is_finite(learning_rate), "AdamW::step: learning_rate is ",
+                   learning_rate, ", expected at least 0");
     if (m_states.empty()) allocate_states(exec, model);
     require_same_parameters(model);
     ++m_steps;
@@ -128,7 +131,7 @@ private:
     model.for_each_parameter([&](auto& parameter) {
       auto const& spec = parameter.spec();
       double const scale = m_rate_scale ? m_rate_scale(spec) : 1.0;
-      require<Error>(0 <= scale && std::isfinite(scale), "AdamW: the rate of ", spec.name, " is scaled by ", scale,
+      require<Error>(0 <= scale && math::is_finite(scale), "AdamW: the rate of ", spec.name, " is scaled by ", scale,
                      ", expected at least 0");
       Extents<1> const extents{parameter.size()};
       State state{spec, scale, allocate<T>(exec, "dchag::train::first_moment::" + spec.name, extents),

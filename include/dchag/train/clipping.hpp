@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/error.hpp>
+#include <dchag/core/number.hpp>
 #include <dchag/layers/parameter.hpp>
 
 #include <cmath>
@@ -34,6 +35,16 @@ struct Scale {
   KOKKOS_FUNCTION void operator()(std::size_t i) const { values(i) *= factor; }
 };
 
+/// Where it is false, the caller's std::isfinite is true of every norm. A program that asks math::is_finite says so by
+/// defining DCHAG_ALLOW_FINITE_MATH_ONLY.
+#if defined(DCHAG_ALLOW_FINITE_MATH_ONLY)
+template <class Model>
+inline constexpr bool callers_see_nan = true;
+#else
+template <class Model>
+inline constexpr bool callers_see_nan = !math::detail::finite_math_only;
+#endif
+
 /// In double, so that a float gradient neither overflows nor loses its small parts. Waits for the result.
 template <KokkosExecutionSpace ExecutionSpace, class Values>
 double sum_of_squares(ExecutionSpace const& exec, Values const& values) {
@@ -53,6 +64,10 @@ double sum_of_squares(ExecutionSpace const& exec, Values const& values) {
 /// parameters are sharded too, it is `sum_over_ranks(replicated, distributed) -> double` and returns the whole sum.
 template <KokkosExecutionSpace ExecutionSpace, HasParameters Model, class SumOverRanks = OneRank>
 double gradient_norm(ExecutionSpace const& exec, Model& model, SumOverRanks const& sum_over_ranks = {}) {
+  static_assert(detail::callers_see_nan<Model>,
+                "gradient_norm: under -ffinite-math-only, a part of -ffast-math, std::isfinite takes a norm of NaN for "
+                "a number: add -fno-finite-math-only, or ask dchag::math::is_finite instead and define "
+                "DCHAG_ALLOW_FINITE_MATH_ONLY");
   double replicated = 0;
   double distributed = 0;
   model.for_each_parameter([&](auto& parameter) {
@@ -66,16 +81,18 @@ double gradient_norm(ExecutionSpace const& exec, Model& model, SumOverRanks cons
 }
 
 /// Scales all gradients so that their norm is at most `max_norm`; returns the norm they had. When that is not finite
-/// the gradients are left alone, and the caller should skip the step: no factor would make them of use.
+/// the gradients are left alone, and the caller should skip the step: no factor would make them of use. Ask
+/// `math::is_finite`, which also sees NaN under -ffast-math.
 ///
 /// Collective: as `gradient_norm`.
 /// Throws Error, before communicating, unless max_norm is above 0 (infinity only measures).
 template <KokkosExecutionSpace ExecutionSpace, HasParameters Model, class SumOverRanks = OneRank>
 double clip_gradients(ExecutionSpace const& exec, Model& model, double max_norm,
                       SumOverRanks const& sum_over_ranks = {}) {
-  require<Error>(max_norm > 0, "clip_gradients: max_norm is ", max_norm, ", expected above 0");
+  require<Error>(!math::is_nan(max_norm) && max_norm > 0, "clip_gradients: max_norm is ", max_norm,
+                 ", expected above 0");
   double const norm = gradient_norm(exec, model, sum_over_ranks);
-  if (!std::isfinite(norm) || norm <= max_norm) return norm;
+  if (!math::is_finite(norm) || norm <= max_norm) return norm;
   model.for_each_parameter([&](auto& parameter) {
     auto const& gradients = parameter.gradients();
     using Values = std::remove_cvref_t<decltype(gradients)>;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/error.hpp>
+#include <dchag/core/number.hpp>
 
 #include <cmath>
 #include <cstddef>
@@ -24,8 +25,8 @@ struct WarmupCosine {
 
   /// Throws Error unless 0 <= minimum <= peak and 0 < total_steps >= warmup_steps.
   void validate() const {
-    require<Error>(0 <= minimum && minimum <= peak && std::isfinite(peak), "WarmupCosine: minimum is ", minimum,
-                   " and peak is ", peak, ", expected 0 <= minimum <= peak");
+    require<Error>(math::is_finite(minimum) && math::is_finite(peak) && 0 <= minimum && minimum <= peak,
+                   "WarmupCosine: minimum is ", minimum, " and peak is ", peak, ", expected 0 <= minimum <= peak");
     require<Error>(total_steps > 0, "WarmupCosine: total_steps is 0, expected at least 1");
     require<Error>(warmup_steps <= total_steps, "WarmupCosine: warmup_steps is ", warmup_steps,
                    ", expected at most total_steps = ", total_steps);
