@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The dchag authors
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# How this project builds its own programs. Nothing here reaches a consumer of dchag::dchag. Included after
-# dchagDependencies.cmake, which knows what Kokkos was built for.
-if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+# How this project builds its own programs. Nothing here reaches a consumer of dchag::dchag or a project around this one.
+# Included after dchagDependencies.cmake, which knows what Kokkos was built for.
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 option(DCHAG_NATIVE "Compile for this machine's processor (worth five times in the products)" ON)

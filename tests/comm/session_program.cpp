@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The dchag authors
 // SPDX-License-Identifier: BSD-3-Clause
 #include <dchag/comm/session.hpp>
+#include <dchag/core/workspace.hpp>
 
 #include <new>
 #include <string_view>
@@ -49,9 +50,23 @@ std::string sentence_of(F const& f) {
   try {
     f();
     return {};
-  } catch (dchag::CommError const& error) {
+  } catch (dchag::Error const& error) {
     return error.what();
   }
+}
+
+/// What begins without Kokkos says so.
+int without_kokkos() {
+  using Space = Kokkos::DefaultHostExecutionSpace;
+  std::string const sentence = ": Kokkos is not initialized, or finalized already; expected a Kokkos::ScopeGuard that "
+                               "lives longer";
+  dchag::Workspace<Space> workspace;
+  auto frame = workspace.frame();
+  bool const all = sentence_of([] {
+                     dchag::allocate<float>(Space(), "tokens", dchag::Extents<2>{2, 3});
+                   }) == "tokens" + sentence &&
+                   sentence_of([&] { frame.take<float>(dchag::Extents<1>{5}); }) == "dchag::core::workspace" + sentence;
+  return all ? 0 : 5;
 }
 
 /// MPI was initialized for programs without threads: a Session refuses it, and leaves it to whoever initialized it.
@@ -78,6 +93,7 @@ int main(int argc, char** argv) {
       dchag::concat("MPI_Init_thread: error code ", MPI_ERR_OTHER))
     return 3;
 
+  if (way == "without_kokkos") return without_kokkos();
   if (way == "single") return single(argc, argv);
   return comm::run_main(argc, argv, [&] { return run(way); });
 }

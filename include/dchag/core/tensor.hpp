@@ -39,9 +39,11 @@ View make_view(Allocation const& allocation, std::array<std::size_t, Rank> const
 
 /// What f makes, a View of so many bytes. Kokkos would take the product of sizes that 64 bits do not count for a small
 /// one, and says in several lines, as a std::runtime_error, that there is no memory.
-/// Throws: MemoryError with the label and the size.
+/// Throws: MemoryError with the label and the size; Error if Kokkos is not running, which is then noticed here first.
 template <class F>
 auto allocated(std::string const& label, double bytes, F const& f) {
+  require<Error>(Kokkos::is_initialized(), label,
+                 ": Kokkos is not initialized, or finalized already; expected a Kokkos::ScopeGuard that lives longer");
   if (!(bytes < 0x1p62)) throw_no_memory(label, bytes);
   try {
     return f();
@@ -66,7 +68,7 @@ using Tensor =
 template <class T, std::size_t Rank>
 using HostTensor = Kokkos::View<typename detail::DataType<T, Rank>::type, Kokkos::LayoutRight, Kokkos::HostSpace>;
 
-/// Allocates without initialising, ordered on `exec`. Throws: MemoryError.
+/// Allocates without initialising, ordered on `exec`. Throws: MemoryError; Error unless Kokkos is running.
 template <class T, KokkosExecutionSpace ExecutionSpace, std::size_t Rank>
 Tensor<ExecutionSpace, T, Rank> allocate(ExecutionSpace const& exec, std::string const& label,
                                          Extents<Rank> const& extents) {
