@@ -1,0 +1,152 @@
+// SPDX-FileCopyrightText: 2026 The dchag authors
+// SPDX-License-Identifier: BSD-3-Clause
+
+/// \file
+/// Never run: uses each part of the library once, since compilers warn of a template only where it is instantiated.
+/// What is not ours comes first, then macros that meet ours.
+
+// clang-format off
+#include <Eigen/Core>
+#include <Kokkos_Core.hpp>
+#include <mpi.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <iomanip>
+#include <iostream>
+#include <limits>
+#include <map>
+#include <memory>
+#include <new>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <span>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "macros.hpp"
+
+#include <dchag/dchag.hpp>
+// clang-format on
+
+namespace {
+
+using namespace dchag;
+using Space = Kokkos::DefaultExecutionSpace;
+
+template <class Aggregator>
+void aggregate(Aggregator& aggregator, Workspace<Space>& workspace) {
+  using T = typename Aggregator::value_type;
+  typename Aggregator::Context context;
+  Kokkos::View<T****, Space> const image("image", 2, 8, 4, 4);
+  Tensor<Space, T, 3> const tokens("tokens", 2, 4, 8);
+  aggregator.check(workspace.exec(), context, image);
+  aggregator.forward(workspace, context, image, tokens);
+  aggregator.backward(workspace, context, image, tokens, image);
+  aggregator.backward(workspace, context, image, tokens, no_gradient);
+}
+
+AggregatorConfig const whole{.channels = 8, .patch = 2, .width = 8, .heads = 2};
+DistributedAggregatorConfig const grouped{.channels = 8, .groups = 2, .patch = 2, .width = 8, .heads = 2};
+
+template <class T>
+void aggregators(comm::Communicator const& world, Workspace<Space>& workspace) {
+  Space const exec;
+  ChannelAggregator<Space, T> alone(exec, whole);
+  aggregate(alone, workspace);
+  typename ChannelAggregator<Space, T>::Context frozen;
+  alone.freeze(workspace, frozen, Kokkos::View<T****, Space>("image", 2, 8, 4, 4));
+  DistributedAggregator<Space, T, Tree<Linear, 2>, HeadShared, Materialized> tree(exec, world, grouped);
+  aggregate(tree, workspace);
+  DistributedTokenization<Space, T> tokens(exec, world, whole);
+  aggregate(tokens, workspace);
+  TensorParallelAggregator<Space, T> heads(exec, world, whole);
+  aggregate(heads, workspace);
+}
+
+template <class T, class Form>
+void train(comm::Mesh const& mesh, Workspace<Space>& workspace, std::filesystem::path const& folder) {
+  auto const& exec = workspace.exec();
+  AnyAggregator<Space, T> aggregator(FlatAggregator<Space, T>(exec, mesh.tensor(), whole));
+  using Autoencoder = MaskedAutoencoder<AnyAggregator<Space, T>, Form>;
+  auto model = deferred([&] {
+    return Autoencoder(exec, std::move(aggregator), {.height = 4, .width = 4, .depth = 1, .heads = 2, .dropout = 0.1},
+                       Form(mesh.tensor()));
+  });
+  parallel::DataParallel training(exec, mesh, model, parallel::Sharding::full);
+  AdamW<Space, T> optimizer(exec, training);
+  typename Autoencoder::Context context;
+  typename Autoencoder::Mask mask;
+  Kokkos::View<T****, Space> const image("image", 2, 8, 4, 4);
+  WarmupCosine const rate{.peak = 1e-3, .warmup_steps = 1, .total_steps = 3};
+  CheckpointFolder const checkpoints(mesh.replicas(), folder);
+  for (std::size_t step = 0; step < 3; ++step) {
+    mask.draw(exec, 2, 4, 0.5, Autoencoder::Mask::Loss::hidden, 1, step);
+    model.check(mesh.tensor(), exec, context, image, image, mask);
+    training.begin_step();
+    model.forward(workspace, context, image, mask);
+    double const loss = training.mean(model.backward(workspace, context, image, image, mask));
+    training.finish_backward();
+    clip_gradients(exec, training, 1.0, training.gradient_sum());
+    optimizer.step(exec, training, rate.rate(step));
+    checkpoints.save(static_cast<std::int64_t>(step), {training, optimizer, {{"loss", loss}}});
+  }
+  load_checkpoint(mesh.replicas(), folder, {training, optimizer}).template get<double>("loss");
+  parameter_norms(exec, training);
+}
+
+void head(Workspace<Space>& workspace) {
+  PredictionHead<Space, float> const head(workspace.exec(), "head", {.inputs = 8, .outputs = 32}, 1);
+  PredictionHead<Space, float>::Context context;
+  Tensor<Space, float, 2> const x("x", 4, 8), y("y", 4, 32);
+  head.forward(workspace, context, x, y);
+  head.backward(workspace, context, x, y, x);
+}
+
+[[maybe_unused]] int everything(int argc, char** argv) {
+  comm::Session const session(argc, argv);
+  comm::Communicator const world;
+  return comm::run_main(world, [&] {
+    comm::Mesh const mesh(world, {1, world.size(), 1});
+    Workspace<Space> workspace;
+    aggregators<float>(world, workspace);
+    aggregators<double>(world, workspace);
+    train<float, parallel::TensorParallel>(mesh, workspace, "checkpoints");
+    train<double, parallel::SequenceParallel>(mesh, workspace, "checkpoints");
+    head(workspace);
+    return static_cast<int>(plan::memory({}).total());
+  });
+}
+
+} // namespace
