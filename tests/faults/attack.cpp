@@ -294,7 +294,7 @@ int main(int argc, char** argv) {
   app.add_option("folder", folder, "For the undisturbed runs and what is looked at")->required();
   app.add_option("--program", options.setup.program, "The example")->required();
   app.add_option("--library", options.setup.library, "What makes calls fail")->required();
-  app.add_option("--launcher", launcher, "Words before the number of ranks, separated by semicolons")->required();
+  app.add_option("--launcher", launcher, "Words before the number of ranks, separated by bars")->required();
   app.add_option("--limit", options.setup.limit, "Seconds in which a run must end");
   app.add_option("--ranks", options.ranks, "On how many ranks");
   app.add_option("--scenarios", options.scenarios, "data, new, resumed");
@@ -306,7 +306,7 @@ int main(int argc, char** argv) {
   app.add_flag("--prepared", options.prepared, "They are made already");
   CLI11_PARSE(app, argc, argv);
   std::istringstream words(launcher);
-  for (std::string word; std::getline(words, word, ';');) options.setup.launcher.push_back(word);
+  for (std::string word; std::getline(words, word, '|');) options.setup.launcher.push_back(word);
   try {
     fs::create_directories(folder);
     options.folders.base = fs::canonical(folder);
