@@ -172,11 +172,11 @@ public:
           std::size_t const c = channels(token);
           team.for_each((D + strip - 1) / strip, [&](std::size_t task) {
             std::size_t const begin = task * strip;
-            std::size_t const count = math::min(strip, D - begin);
+            std::size_t const count = (math::min)(strip, D - begin);
             T total[strip] = {};
             for (std::size_t first = 0; first < N; first += rows_of_block) {
               T partial[strip] = {};
-              for (std::size_t n = first; n < math::min(N, first + rows_of_block); ++n)
+              for (std::size_t n = first; n < (math::min)(N, first + rows_of_block); ++n)
                 for (std::size_t j = 0; j < count; ++j) partial[j] += d_tokens(token, n, begin + j);
               for (std::size_t j = 0; j < count; ++j) total[j] += partial[j];
             }

@@ -78,7 +78,7 @@ public:
 
   TreeLevel(ExecutionSpace const& exec, std::string const& name, LevelShape const& shape, std::size_t inputs,
             AggregationConfig const& config, Placement placement, std::uint64_t seed)
-      : m_inputs(inputs), m_groups(std::min(shape.groups, inputs)), m_sharing(shape.sharing) {
+      : m_inputs(inputs), m_groups((std::min)(shape.groups, inputs)), m_sharing(shape.sharing) {
     std::size_t const modules = m_sharing == Modules::shared ? 1 : m_groups;
     for (std::size_t i = 0; i < modules; ++i) { // a shared module has inputs enough for the largest group, the first
       Range const group = even_part(inputs, m_groups, i);

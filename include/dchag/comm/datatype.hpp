@@ -51,7 +51,7 @@ void reduce_numbers(void* in, void* in_out, int* count, MPI_Datatype*) {
   auto const* const other = static_cast<T const*>(in);
   auto* const result = static_cast<T*>(in_out);
   for (int i = 0; i < *count; ++i)
-    result[i] = op == Reduce::max ? std::max(result[i], other[i]) : std::min(result[i], other[i]);
+    result[i] = op == Reduce::max ? (std::max)(result[i], other[i]) : (std::min)(result[i], other[i]);
 }
 
 /// Made where it is first needed; it lives as long as MPI does.

@@ -34,13 +34,13 @@ inline std::vector<std::string> gather_texts(Communicator const& communicator, s
     std::vector<int> counts, displacements;
     std::size_t total = 0;
     for (auto n : lengths) {
-      counts.push_back(static_cast<int>(n > begin ? std::min(share, n - begin) : 0));
+      counts.push_back(static_cast<int>(n > begin ? (std::min)(share, n - begin) : 0));
       displacements.push_back(static_cast<int>(total));
       total += static_cast<std::size_t>(counts.back());
     }
     if (receives) received.resize(total);
     auto const own = static_cast<std::size_t>(communicator.rank());
-    detail::check(MPI_Gatherv(text.data() + std::min(begin, length), counts[own], MPI_CHAR, received.data(),
+    detail::check(MPI_Gatherv(text.data() + (std::min)(begin, length), counts[own], MPI_CHAR, received.data(),
                               counts.data(), displacements.data(), MPI_CHAR, root, communicator.native()),
                   "MPI_Gatherv");
     for (std::size_t r = 0; receives && r < size; ++r)

@@ -16,11 +16,11 @@ KOKKOS_INLINE_FUNCTION std::size_t ceil_div(std::size_t a, std::size_t b) {
 namespace dchag::math {
 
 template <class T>
-KOKKOS_INLINE_FUNCTION T max(T a, T b) {
+KOKKOS_INLINE_FUNCTION T(max)(T a, T b) {
   return a < b ? b : a;
 }
 template <class T>
-KOKKOS_INLINE_FUNCTION T min(T a, T b) {
+KOKKOS_INLINE_FUNCTION T(min)(T a, T b) {
   return b < a ? b : a;
 }
 
@@ -28,10 +28,10 @@ namespace detail {
 /// x between two bounds, low < 0 < high. NaN stays NaN, except that under fast flags it becomes some number: see
 /// `or_nan`.
 KOKKOS_INLINE_FUNCTION float within(float x, float low, float high) {
-  if constexpr (!fast_flags) return min(max(x, low), high);
+  if constexpr (!fast_flags) return (min)((max)(x, low), high);
   // Bits of positive numbers ascend as signed integers; those of negative ones, as they fall, as unsigned integers.
-  auto const capped = min(math::bit_cast<std::int32_t>(x), math::bit_cast<std::int32_t>(high));
-  return math::bit_cast<float>(min(static_cast<std::uint32_t>(capped), math::bit_cast<std::uint32_t>(low)));
+  auto const capped = (min)(math::bit_cast<std::int32_t>(x), math::bit_cast<std::int32_t>(high));
+  return math::bit_cast<float>((min)(static_cast<std::uint32_t>(capped), math::bit_cast<std::uint32_t>(low)));
 }
 
 /// y, which was computed from x; x if that is NaN.

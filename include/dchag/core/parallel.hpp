@@ -39,7 +39,7 @@ public:
   }
 
   template <class T, class F>
-  KOKKOS_FUNCTION T max(std::size_t count, F const& f) const {
+  KOKKOS_FUNCTION T(max)(std::size_t count, F const& f) const {
     T lanes[width];
     for (std::size_t k = 0; k < width; ++k) lanes[k] = f(0);
     std::size_t i = 0;
@@ -79,7 +79,7 @@ public:
     return total;
   }
   template <class T, class F>
-  KOKKOS_FUNCTION T max(std::size_t count, F const& f) const {
+  KOKKOS_FUNCTION T(max)(std::size_t count, F const& f) const {
     T largest{};
     Kokkos::parallel_reduce(
         Kokkos::TeamThreadRange(m_member, count),
@@ -99,7 +99,7 @@ private:
 namespace detail {
 /// A device counts its teams in int.
 inline int league_size(std::string const& label, std::size_t count) {
-  require<Error>(count <= static_cast<std::size_t>(std::numeric_limits<int>::max()), label, ": ", count,
+  require<Error>(count <= static_cast<std::size_t>((std::numeric_limits<int>::max)()), label, ": ", count,
                  " teams are more than a device can launch at once");
   return static_cast<int>(count);
 }

@@ -98,13 +98,13 @@ private:
       if (begin + bytes <= block.extent(0)) {
         m_used += bytes;
         m_held += bytes;
-        m_peak = std::max(m_peak, m_held);
+        m_peak = (std::max)(m_peak, m_held);
         return block.data() + begin;
       }
       ++m_block;
       m_used = 0;
     }
-    m_blocks.push_back(new_block(std::max(bytes, m_peak / 2)));
+    m_blocks.push_back(new_block((std::max)(bytes, m_peak / 2)));
     return take_bytes(bytes);
   }
 

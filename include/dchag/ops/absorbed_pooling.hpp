@@ -80,7 +80,7 @@ void absorbed_pooling_forward(Workspace<ExecutionSpace>& workspace, X const& tok
 /// The most bytes of a workspace that the passes of such a pooling hold at a time: N positions of M tokens, width D.
 template <KokkosExecutionSpace ExecutionSpace, Scalar T>
 PassBytes absorbed_pooling_workspace(std::size_t positions, std::size_t tokens, std::size_t width, std::size_t heads) {
-  std::size_t const tile = std::min(positions, detail::absorbed_tile<ExecutionSpace>(tokens, heads, width));
+  std::size_t const tile = (std::min)(positions, detail::absorbed_tile<ExecutionSpace>(tokens, heads, width));
   std::size_t const weights = scratch_bytes(tokens * tile * heads * sizeof(T));
   std::size_t const sums = scratch_bytes(tile * heads * width * sizeof(T));
   return {weights + sums, 2 * weights + 2 * sums};

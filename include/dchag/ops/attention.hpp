@@ -72,20 +72,20 @@ void attention_forward(ExecutionSpace const& exec, std::size_t heads, Q const& q
         std::size_t const b = task / (heads * tiles);
         std::size_t const head = task / tiles % heads;
         std::size_t const first_query = task % tiles * tq;
-        std::size_t const queries = math::min(tq, length - first_query);
+        std::size_t const queries = (math::min)(tq, length - first_query);
         T* scores = scratch;            // (queries, tk)
         T* largest = scratch + tq * tk; // (queries)
         T* sums = largest + tq;         // (queries)
         T* result = &out(b, first_query, head * d);
         std::size_t const result_stride = out.stride(1);
         for (std::size_t first_key = 0; first_key < length; first_key += tk) {
-          std::size_t const keys = math::min(tk, length - first_key);
+          std::size_t const keys = (math::min)(tk, length - first_key);
           detail::team_gemm<T>(team, Op::none, Op::transpose, queries, keys, d, scale, &q(b, first_query, head * d),
                                q.stride(1), &k(b, first_key, head * d), k.stride(1), T(0), scores, tk);
           for (std::size_t i = 0; i < queries; ++i) {
             T* row = scores + i * tk;
             T const before = first_key == 0 ? row[0] : largest[i];
-            T const peak = math::max(before, team.template max<T>(keys, [&](std::size_t j) { return row[j]; }));
+            T const peak = (math::max)(before, team.template max<T>(keys, [&](std::size_t j) { return row[j]; }));
             team.for_each(keys, [&](std::size_t j) { row[j] = math::exp(row[j] - peak); });
             team.barrier();
             T const added = team.template sum<T>(keys, [&](std::size_t j) { return row[j]; });
@@ -156,11 +156,11 @@ void attention_backward(ExecutionSpace const& exec, std::size_t heads, Q const& 
         }
         team.barrier();
         for (std::size_t first_key = 0; first_key < length; first_key += tk) {
-          std::size_t const keys = math::min(tk, length - first_key);
+          std::size_t const keys = (math::min)(tk, length - first_key);
           T const* key = &k(b, first_key, column);
           T const* value = &v(b, first_key, column);
           for (std::size_t first_query = 0; first_query < length; first_query += tq) {
-            std::size_t const queries = math::min(tq, length - first_query);
+            std::size_t const queries = (math::min)(tq, length - first_query);
             T const* query = &q(b, first_query, column);
             T const* gradient = &d_out(b, first_query, column);
             T const add_queries = first_query == 0 ? T(0) : T(1);

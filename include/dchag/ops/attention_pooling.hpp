@@ -68,7 +68,7 @@ void attention_pooling_forward(ExecutionSpace const& exec, std::size_t heads, Q 
       exec, "dchag::ops::attention_pooling_forward", (N + block - 1) / block,
       KOKKOS_LAMBDA(Worker const& team, std::size_t task) {
         std::size_t const begin = task * block;
-        std::size_t const end = math::min(positions, begin + block);
+        std::size_t const end = (math::min)(positions, begin + block);
         for (std::size_t c = 0; c < tokens; ++c) {
           for (std::size_t n = begin; n < end; ++n) {
             for (std::size_t h = 0; h < heads; ++h) {
@@ -141,7 +141,7 @@ void attention_pooling_backward(ExecutionSpace const& exec, std::size_t heads, Q
       exec, "dchag::ops::attention_pooling_backward", (N + block - 1) / block,
       KOKKOS_LAMBDA(Worker const& team, std::size_t task) {
         std::size_t const begin = task * block;
-        std::size_t const end = math::min(positions, begin + block);
+        std::size_t const end = (math::min)(positions, begin + block);
         for (std::size_t n = begin; n < end; ++n) {
           for (std::size_t h = 0; h < heads; ++h) {
             T const sum = team.template sum<T>(d, [&](std::size_t j) { return d_o(n, h * d + j) * o(n, h * d + j); });

@@ -78,7 +78,7 @@ inline PoolingPlan plan_pooling(PoolingSizes const& sizes, PoolingChoice const& 
   auto const values = cheaper_values(sizes, choice.values);
   auto const rounded = [&](std::size_t positions) { return (positions + unit - 1) / unit * unit; };
   std::size_t const share = rounded((sizes.positions + workers - 1) / workers);
-  std::size_t const positions = choice.tile > 0 ? rounded(choice.tile) : std::max(unit, std::min(tile, share));
+  std::size_t const positions = choice.tile > 0 ? rounded(choice.tile) : (std::max)(unit, (std::min)(tile, share));
   return plan_of(sizes, values, positions);
 }
 

@@ -69,7 +69,7 @@ void add_embedding_backward(ExecutionSpace const& exec, DY const& d_y, Index con
       "dchag::ops::add_embedding_backward",
       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, (D + strip - 1) / strip),
       KOKKOS_LAMBDA(std::size_t task) {
-        std::size_t const end = math::min((task + 1) * strip, D);
+        std::size_t const end = (math::min)((task + 1) * strip, D);
         for (std::size_t n = 0; n < N; ++n)
           for (std::size_t j = task * strip; j < end; ++j) d_table(index(n), j) += d_y(n, j);
       });
@@ -109,7 +109,7 @@ void take_rows_backward(ExecutionSpace const& exec, DY const& d_y, Source const&
       "dchag::ops::take_rows_backward",
       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, (D + strip - 1) / strip),
       KOKKOS_LAMBDA(std::size_t task) {
-        std::size_t const end = math::min((task + 1) * strip, D);
+        std::size_t const end = (math::min)((task + 1) * strip, D);
         for (std::size_t r = 0; r < R; ++r) {
           for (std::size_t j = task * strip; j < end; ++j) {
             if (source(r) < N)

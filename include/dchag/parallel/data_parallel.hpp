@@ -189,8 +189,8 @@ private:
   void allocate_pools() {
     std::size_t largest = 0, largest_shard = 0;
     for (auto const& unit : m_units) {
-      if (unit.sharding == Sharding::full) largest = std::max(largest, unit.size);
-      if (unit.sharding != Sharding::none) largest_shard = std::max(largest_shard, unit.own.size());
+      if (unit.sharding == Sharding::full) largest = (std::max)(largest, unit.size);
+      if (unit.sharding != Sharding::none) largest_shard = (std::max)(largest_shard, unit.own.size());
     }
     if (largest > 0) m_values.reserve(m_exec, largest, m_units.size() - 1);
     m_gradients.reserve(m_exec, largest, largest_shard);

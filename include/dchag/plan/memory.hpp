@@ -116,7 +116,7 @@ inline Memory memory(Config const& config) {
           .gradients = rest.values,
           .optimizer = rest.moments,
           .activations = detail::model_activations(parts),
-          .workspace = std::max(workspace.forward, workspace.backward) + scratch_alignment,
+          .workspace = (std::max)(workspace.forward, workspace.backward) + scratch_alignment,
           .buffers = rest.buffers};
 }
 

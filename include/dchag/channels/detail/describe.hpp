@@ -48,7 +48,7 @@ struct DescribedLevels<std::tuple<First, Others...>> {
 
   /// How many inputs each module of the lowest level takes.
   static std::vector<std::size_t> lowest(std::size_t inputs) {
-    std::size_t const groups = std::min(First::groups, inputs);
+    std::size_t const groups = (std::min)(First::groups, inputs);
     std::vector<std::size_t> sizes;
     for (std::size_t i = 0; i < groups; ++i) sizes.push_back(even_part(inputs, groups, i).size());
     return sizes;
@@ -57,7 +57,7 @@ struct DescribedLevels<std::tuple<First, Others...>> {
   /// Whether it matters at which place of its module a channel is: its weights do not go with it.
   static bool place_counts(std::size_t inputs) {
     constexpr auto weights = input_weights<typename First::layer>();
-    bool const shared = is_shared<First>(std::min(First::groups, inputs));
+    bool const shared = is_shared<First>((std::min)(First::groups, inputs));
     return weights == InputWeights::unmarked || (weights == InputWeights::marked && shared);
   }
 
@@ -68,7 +68,7 @@ private:
   }
   template <class Level>
   static std::string level_text(std::size_t& inputs) {
-    inputs = std::min(Level::groups, inputs);
+    inputs = (std::min)(Level::groups, inputs);
     return concat(layer_name<typename Level::layer>(), '/', inputs, is_shared<Level>(inputs) ? " shared" : "");
   }
 };

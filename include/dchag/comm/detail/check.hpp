@@ -21,9 +21,9 @@ inline std::string_view trimmed(std::string_view line) {
 /// What is said in a line of the form "internal_Bcast(61).: Invalid root (value given was 6)", behind the place; other
 /// lines whole.
 inline std::string_view without_place(std::string_view line) {
-  auto const open = std::min(line.find('('), line.size());
-  auto const close = std::min(line.find_first_not_of("0123456789", open + 1), line.size());
-  auto const colon = std::min(line.find_first_not_of('.', close + 1), line.size());
+  auto const open = (std::min)(line.find('('), line.size());
+  auto const close = (std::min)(line.find_first_not_of("0123456789", open + 1), line.size());
+  auto const colon = (std::min)(line.find_first_not_of('.', close + 1), line.size());
   bool const has_place =
       line.substr(0, open).find(' ') == line.npos && line.substr(close, 1) == ")" && line.substr(colon, 1) == ":";
   return has_place ? trimmed(line.substr(colon + 1)) : line;
@@ -35,9 +35,9 @@ inline std::string_view without_place(std::string_view line) {
 inline std::string one_line(std::string_view text) {
   std::string_view kind, innermost;
   while (!text.empty()) {
-    auto const end = std::min(text.find('\n'), text.size());
+    auto const end = (std::min)(text.find('\n'), text.size());
     auto const line = trimmed(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+    text.remove_prefix((std::min)(end + 1, text.size()));
     if (kind.empty())
       kind = trimmed(line.substr(0, line.find(", error stack:")));
     else if (auto const said = without_place(line); !said.empty())

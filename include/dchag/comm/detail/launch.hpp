@@ -54,7 +54,7 @@ Launch launch(Lookup const& value_of) {
     int const processes = number_in(value_of, variables.processes);
     spoken = spoken || processes > 0;
     if (processes > found.processes)
-      found = {processes, std::max(number_in(value_of, variables.process), 0), variables.processes};
+      found = {processes, (std::max)(number_in(value_of, variables.process), 0), variables.processes};
     return processes;
   };
   for (auto const& variables : mpiexecs)

@@ -12,12 +12,13 @@
 /// The collectives on host or device pointers. MPI counts in int: what is longer than `limit` numbers goes in pieces.
 namespace dchag::comm::detail {
 
-inline constexpr std::size_t count_limit = std::numeric_limits<int>::max();
+inline constexpr std::size_t count_limit = (std::numeric_limits<int>::max)();
 
 /// Calls f(begin, length) for pieces of [0, count) of at most `limit` numbers, in order.
 template <class F>
 void for_each_chunk(std::size_t count, std::size_t limit, F const& f) {
-  for (std::size_t begin = 0; begin < count; begin += limit) f(begin, static_cast<int>(std::min(limit, count - begin)));
+  for (std::size_t begin = 0; begin < count; begin += limit)
+    f(begin, static_cast<int>((std::min)(limit, count - begin)));
 }
 
 /// `count` numbers as one element of an MPI type, described by counts of at most `limit`.

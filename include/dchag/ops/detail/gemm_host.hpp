@@ -91,9 +91,9 @@ void serial_gemm(Op op_a, Op op_b, std::size_t m, std::size_t n, std::size_t k, 
   constexpr std::size_t piece_bytes = 512 * 1024;
   constexpr std::size_t unit = 16; // rows: what Eigen's kernel leaves over is slow
   std::size_t const in_cache = piece_bytes / (n * sizeof(T)) / unit * unit;
-  std::size_t const rows = k <= short_extent ? std::max(4 * unit, in_cache) : m;
+  std::size_t const rows = k <= short_extent ? (std::max)(4 * unit, in_cache) : m;
   for (std::size_t begin = 0; begin < m; begin += rows)
-    eigen_gemm(op_a, op_b, std::min(rows, m - begin), n, k, alpha, a + begin * (op_a == Op::none ? lda : 1), lda, b,
+    eigen_gemm(op_a, op_b, (std::min)(rows, m - begin), n, k, alpha, a + begin * (op_a == Op::none ? lda : 1), lda, b,
                ldb, beta, c + begin * ldc, ldc);
 }
 
@@ -110,8 +110,8 @@ void gemm_host(ExecutionSpace const& exec, Product<T> const& product) {
   std::size_t const block = (length + blocks - 1) / blocks;
   auto const body = [=](std::size_t task) {
     std::size_t const matrix = task / blocks;
-    std::size_t const begin = std::min(length, task % blocks * block);
-    std::size_t const count = std::min(length, begin + block) - begin;
+    std::size_t const begin = (std::min)(length, task % blocks * block);
+    std::size_t const count = (std::min)(length, begin + block) - begin;
     T const* a = product.a.matrix(matrix);
     T const* b = product.b.matrix(matrix);
     T* c = product.c.matrix(matrix);

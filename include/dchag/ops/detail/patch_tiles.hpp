@@ -71,7 +71,7 @@ void gather_lanes(Source const& patches, std::size_t token_begin, std::size_t to
   std::size_t const row = pixels.row();
   with_patch_constants(patches.patch, pixels.column(), [&](auto const edge, auto const column) {
     for (std::size_t first = 0; first < positions; first += L) {
-      std::size_t const used = std::min(L, positions - first);
+      std::size_t const used = (std::min)(L, positions - first);
       std::size_t at[L];
       for (std::size_t lane = 0; lane < used; ++lane) at[lane] = pixels.position(position_begin + first + lane);
       for (std::size_t token = token_begin; token < token_end; ++token) {
@@ -101,7 +101,7 @@ void scatter_lanes(Source const& patches, std::size_t token_begin, std::size_t t
   std::size_t const row = pixels.row();
   with_patch_constants(patches.patch, pixels.column(), [&](auto const edge, auto const column) {
     for (std::size_t first = 0; first < positions; first += L) {
-      std::size_t const used = std::min(L, positions - first);
+      std::size_t const used = (std::min)(L, positions - first);
       std::size_t at[L];
       for (std::size_t lane = 0; lane < used; ++lane) at[lane] = pixels.position(position_begin + first + lane);
       for (std::size_t token = token_begin; token < token_end; ++token) {

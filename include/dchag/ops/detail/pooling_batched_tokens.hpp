@@ -27,7 +27,7 @@ PoolingTiles token_tiles(PoolingSizes const& n, std::size_t columns, std::size_t
   auto const balanced = static_cast<std::size_t>(
       std::sqrt(static_cast<double>(tokens_in_budget * 2 * columns) / static_cast<double>(n.heads)));
   std::size_t const most = std::max<std::size_t>(1, half / per_position);
-  std::size_t positions = wanted_positions != 0 ? wanted_positions : std::min(std::max(balanced, fewest), most);
+  std::size_t positions = wanted_positions != 0 ? wanted_positions : (std::min)((std::max)(balanced, fewest), most);
   positions = std::clamp<std::size_t>(positions, 1, std::max<std::size_t>(1, n.positions));
   std::size_t const parts = ceil_div(n.tokens, std::clamp<std::size_t>(tokens_in_budget / positions, 1, n.tokens));
   return {positions, ceil_div(n.tokens, parts)};

@@ -38,7 +38,7 @@ PoolingSizes sizes_of(Source const& patches, Weights const& weights) {
 /// Calls f(begin, end) for the parts [begin, end) of [0, count) that are `length` long, the last one shorter.
 template <class F>
 void for_each_part(std::size_t count, std::size_t length, F const& f) {
-  for (std::size_t begin = 0; begin < count; begin += length) f(begin, std::min(begin + length, count));
+  for (std::size_t begin = 0; begin < count; begin += length) f(begin, (std::min)(begin + length, count));
 }
 
 /// (A, B, K) read as (B, A, K): the batch of a product may run over either axis.
@@ -178,7 +178,7 @@ void for_each_patch_row(ExecutionSpace const& exec, char const* label, Source co
         std::size_t const n = task / groups;
         std::size_t const begin = task % groups * group;
         auto const origin = patches.origin(first_position + n);
-        team.for_each((math::min(begin + group, tokens) - begin) * edge,
+        team.for_each(((math::min)(begin + group, tokens) - begin) * edge,
                       [&](std::size_t at) { f(n, begin + at / edge, at % edge, origin); });
       });
 }
@@ -240,7 +240,7 @@ void softmax_statistics(ExecutionSpace const& exec, Z const& z, bool first, Stat
       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, ceil_div(R, strip)),
       KOKKOS_LAMBDA(std::size_t task) {
         std::size_t const begin = task * strip;
-        std::size_t const count = math::min(R - begin, strip);
+        std::size_t const count = (math::min)(R - begin, strip);
         T largest[strip];
         T total[strip] = {};
         for (std::size_t i = 0; i < count; ++i) largest[i] = first ? z(0, begin + i) : maximum_of[begin + i];

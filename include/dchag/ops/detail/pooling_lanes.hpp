@@ -40,7 +40,7 @@ struct LanePooling {
   std::size_t blocks() const { return (N + W - 1) / W; }
   LaneSizes sizes() const { return {N, C, s, D, h, V, strip, workers_of(exec)}; }
   /// Positions of a tile that begins at block `block`.
-  std::size_t positions(std::size_t block, std::size_t count) const { return std::min(N - block * W, count * W); }
+  std::size_t positions(std::size_t block, std::size_t count) const { return (std::min)(N - block * W, count * W); }
   std::size_t channel(std::size_t token) const { return weights.patch_embedding.channels(token); }
   T const* embedding(std::size_t token) const { return weights.patch_embedding.weight.data() + channel(token) * D * s; }
 
@@ -86,7 +86,7 @@ struct LanePooling {
         T largest[W], sum[W];
         std::copy_n(row, W, largest);
         for (std::size_t c = 1; c < C; ++c)
-          for (std::size_t l = 0; l < W; ++l) largest[l] = math::max(largest[l], row[c * h * W + l]);
+          for (std::size_t l = 0; l < W; ++l) largest[l] = (math::max)(largest[l], row[c * h * W + l]);
         std::fill_n(sum, W, T(0));
         for (std::size_t c = 0; c < C; ++c) {
           T* const a = row + c * h * W;
@@ -118,7 +118,7 @@ struct LanePooling {
       for (std::size_t head = 0; head < h; ++head) {
         T* const row = logits_ + (b * tokens * h + head) * W;
         T largest[W], scaling[W];
-        std::fill_n(largest, W, std::numeric_limits<T>::max() / 2);
+        std::fill_n(largest, W, (std::numeric_limits<T>::max)() / 2);
         std::fill_n(scaling, W, T(0));
         for (std::size_t l = 0; l < present; ++l) {
           largest[l] = pooled.maximum((block + b) * W + l, head);
@@ -203,7 +203,7 @@ void unfold_keys(Problem const& problem, T const* d_keys, T const* d_key_offsets
                 [=](std::size_t task, std::size_t) {
                   auto const& p = problem;
                   std::size_t const begin = task * strip;
-                  std::size_t const rows = std::min(strip, p.D - begin);
+                  std::size_t const rows = (std::min)(strip, p.D - begin);
                   Blocks<T> const sum{d_query + begin * p.h, p.h, 0};
                   product_of_columns<T>(p.h, {rows, 0, p.C}, {p.offsets + begin, 1, p.D}, {d_key_offsets, p.h, 0}, sum,
                                         Start::zero);

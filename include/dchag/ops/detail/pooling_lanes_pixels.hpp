@@ -77,7 +77,7 @@ void lane_softmax_statistics(Workspace<ExecutionSpace>& workspace,
   for_each_task(problem.exec, "dchag::ops::softmax_statistics", work.tasks, [=](std::size_t task, std::size_t worker) {
     auto const& p = problem;
     std::size_t const first = task * group;
-    std::size_t const count = std::min(group, p.blocks() - first);
+    std::size_t const count = (std::min)(group, p.blocks() - first);
     T* const pixels = &all_pixels(worker, 0);
     T* const logits = &all_logits(worker, 0); // (count, tokens, h, W)
     T* const largest = &statistics(worker, 0, 0);
@@ -85,7 +85,7 @@ void lane_softmax_statistics(Workspace<ExecutionSpace>& workspace,
     std::fill_n(largest, count * p.h * W, std::numeric_limits<T>::lowest());
     std::fill_n(sum, count * p.h * W, T(0));
     for (std::size_t begin = 0; begin < p.C; begin += chunk) {
-      std::size_t const end = std::min(p.C, begin + chunk);
+      std::size_t const end = (std::min)(p.C, begin + chunk);
       gather_lanes(p.patches, begin, end, first * W, p.positions(first, count), pixels);
       p.logits(begin, end, count, pixels, p.s, logits);
       for (std::size_t i = 0; i < count * p.h; ++i) { // block and head
@@ -93,7 +93,7 @@ void lane_softmax_statistics(Workspace<ExecutionSpace>& workspace,
         T top[W];
         std::copy_n(largest + i * W, W, top);
         for (std::size_t c = 0; c < end - begin; ++c)
-          for (std::size_t l = 0; l < W; ++l) top[l] = math::max(top[l], row[c * p.h * W + l]);
+          for (std::size_t l = 0; l < W; ++l) top[l] = (math::max)(top[l], row[c * p.h * W + l]);
         for (std::size_t l = 0; l < W; ++l) sum[i * W + l] *= math::exp(largest[i * W + l] - top[l]);
         for (std::size_t c = 0; c < end - begin; ++c)
           for (std::size_t l = 0; l < W; ++l) sum[i * W + l] += math::exp(row[c * p.h * W + l] - top[l]);
@@ -131,7 +131,7 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
   auto const all_weights = scratch(own[1]);
   auto const all_scaled = scratch(own[2]);
   for (std::size_t begin = 0; begin < C; begin += chunk) {
-    std::size_t const end = std::min(C, begin + chunk);
+    std::size_t const end = (std::min)(C, begin + chunk);
     std::size_t const columns = (end - begin) * (s + 1);
     if (make) {
       stack_embeddings(problem, begin, end, stacked);
@@ -142,7 +142,7 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
     for_each_task(problem.exec, "dchag::ops::fused_pooling", tasks, [=](std::size_t task, std::size_t worker) {
       auto const& p = problem;
       std::size_t const first = task * blocks;
-      std::size_t const count = std::min(blocks, p.blocks() - first);
+      std::size_t const count = (std::min)(blocks, p.blocks() - first);
       T* const pixels = &all_pixels(worker, 0);
       T* const weights = &all_weights(worker, 0);
       T* const scaled = &all_scaled(worker, 0);
@@ -150,7 +150,7 @@ void lane_pixels_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
       p.logits(begin, end, count, pixels, p.s + 1, weights);
       p.attend(first, count, end - begin, weights, pooled);
       for (std::size_t b = 0; b < count; b += group) {
-        std::size_t const together = std::min(group, count - b);
+        std::size_t const together = (std::min)(group, count - b);
         for (std::size_t head = 0; head < p.h; ++head) {
           scale_patches(p, end - begin, b, together, head, weights, pixels, scaled);
           product<T>({p.d, together, columns}, {values + head * p.d, 1, p.V}, {scaled, together * W, W},
@@ -179,7 +179,7 @@ public:
                      DSource const& d_patches)
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
         m_chunk(folded_chunk(p.C, p.s)), m_blocks(LaneTasks(p.blocks(), pixels_blocks<T>(tile), 1).blocks),
-        m_workers(std::min(workers_of(p.exec), p.h)) {
+        m_workers((std::min)(workers_of(p.exec), p.h)) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
     auto const numbers = lane_pixels_gradient_scratch<T>(p.sizes(), m_blocks, m_workers);
     T** const arrays[] = {&m_stacked, &m_values,   &m_d_values, &m_d_output,      &m_pixels,    &m_weights,
@@ -196,10 +196,10 @@ public:
     std::fill_n(m_d_keys, p.C * p.h * p.s, T(0));
     std::fill_n(m_d_key_offsets, p.C * p.h, T(0));
     for (m_begin = 0; m_begin < p.C; m_begin += m_chunk) {
-      m_tokens = std::min(p.C - m_begin, m_chunk);
+      m_tokens = (std::min)(p.C - m_begin, m_chunk);
       fold();
       for (m_first = 0; m_first < p.blocks(); m_first += m_blocks) {
-        m_count = std::min(m_blocks, p.blocks() - m_first);
+        m_count = (std::min)(m_blocks, p.blocks() - m_first);
         for_each_task(p.exec, "dchag::ops::fused_pooling_weights", m_count,
                       [self = *this](std::size_t b, std::size_t) { self.attend(b); });
         for_each_task(p.exec, "dchag::ops::fused_pooling_heads", p.h,
@@ -255,7 +255,7 @@ private:
     std::size_t const columns = m_tokens * (p.s + 1);
     T* const scaled = m_scaled + worker * group * m_chunk * (p.s + 1) * W;
     for (std::size_t b = 0; b < m_count; b += group) {
-      std::size_t const together = std::min(group, m_count - b);
+      std::size_t const together = (std::min)(group, m_count - b);
       // dU[(c, k), (h, i)] += sum over n of a[n, c] patch(c, n, k) do[n, h, i], before a becomes dz
       scale_patches(p, m_tokens, b, together, head, m_weights, m_pixels, scaled);
       T const* const d_rows = m_d_o.data() + (m_first + b) * W * p.V + head * p.d;

@@ -22,7 +22,7 @@ inline bool has_large_patches(std::size_t pixels) {
 /// through the caches, but enough strips for the workers. A multiple of the rows of both products. Measured.
 inline std::size_t host_strip(std::size_t D, std::size_t workers) {
   constexpr std::size_t rows = 24;
-  return std::min(D, std::clamp<std::size_t>(D / (4 * workers) / rows, 1, 4) * rows);
+  return (std::min)(D, std::clamp<std::size_t>(D / (4 * workers) / rows, 1, 4) * rows);
 }
 
 /// The positions that a host works on at a time: the strips of their tokens and sums stay in a core's cache. Measured.
@@ -44,8 +44,8 @@ struct LaneTasks {
   std::size_t blocks, tasks, workers;
 
   LaneTasks(std::size_t all_blocks, std::size_t wanted, std::size_t all_workers)
-      : blocks(std::max<std::size_t>(1, std::min(wanted, all_blocks))), tasks(ceil_div(all_blocks, blocks)),
-        workers(std::min(tasks, all_workers)) {}
+      : blocks(std::max<std::size_t>(1, (std::min)(wanted, all_blocks))), tasks(ceil_div(all_blocks, blocks)),
+        workers((std::min)(tasks, all_workers)) {}
 };
 
 /// What `fold_keys` takes, in numbers: keys, their offsets, those of the tokens.
@@ -91,7 +91,7 @@ std::array<std::size_t, 12> lane_tokens_gradient_scratch(LaneSizes const& n, std
 template <class T>
 PassBytes lane_tokens_bytes(LaneSizes const& n, std::size_t tile) {
   LaneTasks const work(ceil_div(n.positions, lanes<T>), tile / lanes<T>, n.workers);
-  std::size_t const workers = std::min(n.workers, ceil_div(n.width, n.strip));
+  std::size_t const workers = (std::min)(n.workers, ceil_div(n.width, n.strip));
   std::size_t const keys = scratch_bytes<T>(key_scratch(n));
   return {keys + scratch_bytes<T>(lane_tokens_scratch<T>(n, work), work.workers),
           keys + scratch_bytes<T>(lane_tokens_gradient_scratch<T>(n, work.blocks, workers))};
@@ -117,7 +117,7 @@ std::array<std::size_t, 3> statistics_scratch(LaneSizes const& n) {
 /// How many blocks of positions are worked on at a time.
 template <class T>
 std::size_t pixels_blocks(std::size_t tile) {
-  return std::max(tile / lanes<T>, pixels_group);
+  return (std::max)(tile / lanes<T>, pixels_group);
 }
 
 /// What the forward pass takes in all, in numbers: embeddings, values, outputs, the first two unless values are given;
@@ -166,8 +166,8 @@ PassBytes lane_pixels_bytes(LaneSizes const& n, std::size_t tile) {
   std::size_t const softmax = scratch_bytes<T>(statistics_scratch<T>(n), statistics.workers);
   std::size_t const forward = scratch_bytes<T>(lane_pixels_shared_scratch<T>(n)) +
                               scratch_bytes<T>(lane_pixels_scratch<T>(n, work), work.workers);
-  return {keys + std::max(softmax, forward),
-          keys + scratch_bytes<T>(lane_pixels_gradient_scratch<T>(n, work.blocks, std::min(n.workers, n.heads)))};
+  return {keys + (std::max)(softmax, forward),
+          keys + scratch_bytes<T>(lane_pixels_gradient_scratch<T>(n, work.blocks, (std::min)(n.workers, n.heads)))};
 }
 
 } // namespace dchag::ops::detail

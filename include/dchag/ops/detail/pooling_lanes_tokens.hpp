@@ -27,7 +27,7 @@ std::size_t strips_of(Problem const& p) {
 }
 template <class T, class Problem>
 FeatureStrip<T> strip_of(Problem const& p, std::size_t index) {
-  return {index * p.strip, std::min(p.strip, p.D - index * p.strip)};
+  return {index * p.strip, (std::min)(p.strip, p.D - index * p.strip)};
 }
 
 /// x (count, strip, tokens, W) of tokens [begin, end) from their patches (count, C, s, W) at all blocks of the tile.
@@ -74,7 +74,7 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
   for_each_task(problem.exec, "dchag::ops::fused_pooling", work.tasks, [=](std::size_t task, std::size_t worker) {
     auto const& p = problem;
     std::size_t const first = task * blocks;
-    std::size_t const count = std::min(blocks, p.blocks() - first);
+    std::size_t const count = (std::min)(blocks, p.blocks() - first);
     T* const pixels = &all_pixels(worker, 0);   // (count, C, s, W)
     T* const weights = &all_weights(worker, 0); // (count, C, h, W)
     T* const output = &all_outputs(worker, 0);  // (count, V, W)
@@ -87,7 +87,7 @@ void lane_tokens_forward(Workspace<ExecutionSpace>& workspace, std::size_t tile,
       strip.sums = &all_sums(worker, 0);
       std::fill_n(strip.sums, count * strip.size * p.h * W, T(0));
       for (std::size_t begin = 0; begin < p.C; begin += Strip::channels) {
-        std::size_t const end = std::min(p.C, begin + Strip::channels);
+        std::size_t const end = (std::min)(p.C, begin + Strip::channels);
         make_tokens(p, strip, begin, end, count, pixels);
         add_to_sums(p, strip, begin, end, count, weights);
       }
@@ -114,7 +114,7 @@ public:
                      Tensor<ExecutionSpace, T, 2> const& delta, PoolingWeights<ExecutionSpace, T> const& d_weights,
                      DSource const& d_patches)
       : p(problem), m_pooled(pooled), m_d_o(d_o), m_delta(delta), m_d(d_weights), m_d_patches(d_patches),
-        m_blocks(LaneTasks(p.blocks(), tile / W, 1).blocks), m_workers(std::min(workers_of(p.exec), strips_of(p))) {
+        m_blocks(LaneTasks(p.blocks(), tile / W, 1).blocks), m_workers((std::min)(workers_of(p.exec), strips_of(p))) {
     auto const take = [&](std::size_t numbers) { return frame.template take<T, 1>({numbers}).data(); };
     auto const numbers = lane_tokens_gradient_scratch<T>(p.sizes(), m_blocks, m_workers);
     T** const arrays[] = {&m_pixels, &m_rows,      &m_weights, &m_d_output,      &m_d_weights, &m_tokens,
@@ -128,7 +128,7 @@ public:
     clear();
     for (std::size_t first = 0; first < p.blocks(); first += m_blocks) {
       m_first = first;
-      m_count = std::min(m_blocks, p.blocks() - first);
+      m_count = (std::min)(m_blocks, p.blocks() - first);
       // Lambdas copy this object, views of the workspace and all: it is small.
       for_each_task(p.exec, "dchag::ops::fused_pooling_weights", m_count,
                     [self = *this](std::size_t b, std::size_t) { self.attend(b); });
@@ -185,7 +185,7 @@ private:
                  Start::zero);
     std::fill_n(strip.sums, m_count * strip.size * p.h * W, T(0));
     for (std::size_t begin = 0; begin < p.C; begin += Strip::channels) {
-      std::size_t const end = std::min(p.C, begin + Strip::channels);
+      std::size_t const end = (std::min)(p.C, begin + Strip::channels);
       make_tokens(p, strip, begin, end, m_count, m_pixels);
       add_to_sums(p, strip, begin, end, m_count, m_weights);
       differentiate_tokens(strip, begin, end, worker, is_first ? Start::zero : Start::result);

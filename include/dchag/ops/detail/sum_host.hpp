@@ -67,9 +67,9 @@ template <class T>
 void store_lanes(std::size_t positions, std::size_t features, T const* in, T* out, std::size_t row) {
   constexpr std::size_t L = lanes<T>;
   for (std::size_t first = 0; first < positions; first += L, in += features * L) {
-    std::size_t const used = std::min(L, positions - first);
+    std::size_t const used = (std::min)(L, positions - first);
     for (std::size_t begin = 0; begin < features; begin += L) { // squares: both sides stay in the first-level cache
-      std::size_t const end = std::min(features, begin + L);
+      std::size_t const end = (std::min)(features, begin + L);
       for (std::size_t lane = 0; lane < used; ++lane)
         for (std::size_t j = begin; j < end; ++j) out[(first + lane) * row + j] = in[j * L + lane];
     }
@@ -99,15 +99,15 @@ void sum_on_host_forward(Workspace<ExecutionSpace>& workspace, Source const& pat
   auto const& channels = embedding.channels;
   auto const task = [=](std::size_t index, std::size_t worker) {
     std::size_t const position = index / tiles.parts.parts * tiles.positions;
-    std::size_t const positions = std::min(tiles.positions, N - position);
+    std::size_t const positions = (std::min)(tiles.positions, N - position);
     std::size_t const feature = index % tiles.parts.parts * tiles.parts.features;
-    std::size_t const features = std::min(tiles.parts.features, D - feature);
+    std::size_t const features = (std::min)(tiles.parts.features, D - feature);
     std::size_t const blocks = ceil_div(positions, L);
     T* const tile = &tile_numbers(worker, 0); // (blocks, channels of the chunk, s, L)
     T* const sum = &sum_numbers(worker, 0);   // (blocks, features, L)
     T factors[ForwardTiles<T>::inner_extent];
     for (std::size_t first = 0; first < C; first += tiles.channels) {
-      std::size_t const last = std::min(C, first + tiles.channels);
+      std::size_t const last = (std::min)(C, first + tiles.channels);
       for (std::size_t i = first; i < last; ++i) factors[i - first] = w(members(i));
       gather_lanes(patches, first, last, position, positions, tile, factors);
       // one product for each run of channels whose weights follow each other
@@ -132,10 +132,10 @@ void transpose(ExecutionSpace const& exec, DY const& d_y, T* out, std::size_t ro
   std::size_t const D = d_y.extent(1);
   auto const strip = [=](std::size_t task) {
     std::size_t const begin = task * edge;
-    std::size_t const end = std::min(D, begin + edge);
+    std::size_t const end = (std::min)(D, begin + edge);
     for (std::size_t first = 0; first < N; first += edge)
       for (std::size_t j = begin; j < end; ++j)
-        for (std::size_t n = first; n < std::min(N, first + edge); ++n) out[j * row + n] = d_y(n, j);
+        for (std::size_t n = first; n < (std::min)(N, first + edge); ++n) out[j * row + n] = d_y(n, j);
   };
   using Policy = Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>;
   Kokkos::parallel_for("dchag::ops::fused_sum_transpose", Policy(exec, 0, ceil_div(D, edge)), strip);
@@ -151,7 +151,7 @@ double distribute_rows(std::size_t rows, std::size_t s, T factor, T const* produ
   for (std::size_t first = 0; first < rows; first += rows_of_block) {
     VectorOf<T> sum = {};
     T rest = 0;
-    for (std::size_t j = first; j < std::min(rows, first + rows_of_block); ++j) {
+    for (std::size_t j = first; j < (std::min)(rows, first + rows_of_block); ++j) {
       T const* p = product + j * row;
       T const* e = weight + j * s;
       T* d = d_weight + j * s;
@@ -183,7 +183,8 @@ struct BackwardTiles {
   BackwardTiles(std::size_t N, std::size_t C, std::size_t s, std::size_t D, std::size_t workers)
       : channels(std::clamp<std::size_t>(4 * lanes<T> / s, 1, std::max<std::size_t>(1, ceil_div(C, workers)))),
         groups(ceil_div(C, channels)),
-        positions(std::min(N, std::clamp<std::size_t>(numbers / (channels * s), 64, 512))), parts(D, groups, workers) {}
+        positions((std::min)(N, std::clamp<std::size_t>(numbers / (channels * s), 64, 512))),
+        parts(D, groups, workers) {}
 };
 
 /// What each worker takes, in numbers: patches, products.
@@ -209,7 +210,7 @@ PassBytes sum_on_host_bytes(std::size_t N, std::size_t C, std::size_t s, std::si
                                 scratch_bytes(D * row_of_columns<T>(N) * sizeof(T)) +
                                 scratch_bytes<T>(sum_gradient_scratch(backward, s), workers);
   return {scratch_bytes(D * sizeof(T)) + scratch_bytes<T>(sum_scratch(forward, s), workers),
-          totals + std::max(partial_totals, gradients)};
+          totals + (std::max)(partial_totals, gradients)};
 }
 
 /// d_patches(i, n, k) = w[members[i]] (E^T d_y[n])[k].
@@ -228,7 +229,7 @@ void image_gradient_on_host(Workspace<ExecutionSpace>& workspace, PatchEmbedding
                         [=](std::size_t index, std::size_t worker) {
                           std::size_t const i = index / tiles;
                           std::size_t const position = index % tiles * most;
-                          std::size_t const positions = std::min(most, N - position);
+                          std::size_t const positions = (std::min)(most, N - position);
                           T* const rows = &scratch(worker, 0); // (positions, s)
                           product_of_columns<T>(s, {positions, 0, D}, {&d_y(position, 0), D, 1},
                                                 {&embedding.weight(embedding.channels(i), 0, 0), s, 0}, {rows, s, 0},
@@ -265,14 +266,14 @@ void sum_on_host_backward(Workspace<ExecutionSpace>& workspace, Source const& pa
   auto const task = [=](std::size_t index, std::size_t worker) {
     std::size_t const part = index % tiles.parts.parts;
     std::size_t const feature = part * tiles.parts.features;
-    std::size_t const features = std::min(tiles.parts.features, D - feature);
+    std::size_t const features = (std::min)(tiles.parts.features, D - feature);
     std::size_t const first = index / tiles.parts.parts * tiles.channels;
-    std::size_t const last = std::min(C, first + tiles.channels);
+    std::size_t const last = (std::min)(C, first + tiles.channels);
     std::size_t const columns = (last - first) * s;
     T* const tile = &tile_numbers(worker, 0);            // (positions, channels, s)
     T* const all_products = &product_numbers(worker, 0); // (features, channels, s)
     for (std::size_t position = 0; position < N; position += tiles.positions) {
-      std::size_t const positions = std::min(tiles.positions, N - position);
+      std::size_t const positions = (std::min)(tiles.positions, N - position);
       gather_rows(patches, first, last, position, positions, tile, s, columns);
       product_of_columns<T>(columns, {features, 0, positions}, {&d_y_columns(feature, position), row, 1},
                             {tile, columns, 0}, {all_products, columns, 0},

@@ -29,7 +29,7 @@ void sum_offsets(ExecutionSpace const& exec, PatchEmbedding<ExecutionSpace, T> c
       Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, (D + strip - 1) / strip),
       KOKKOS_LAMBDA(std::size_t task) {
         std::size_t const begin = task * strip;
-        std::size_t const count = math::min(strip, D - begin);
+        std::size_t const count = (math::min)(strip, D - begin);
         double total[strip] = {}; // C may be in the thousands
         for (std::size_t i = 0; i < C; ++i) {
           std::size_t const k = embedding.channels(i);
@@ -66,10 +66,10 @@ void partial_column_totals(ExecutionSpace const& exec, DY const& d_y, Partial co
       KOKKOS_LAMBDA(Worker const& team, std::size_t block) {
         constexpr std::size_t strip = sum_strip<ExecutionSpace>;
         std::size_t const first = block * rows_of_partial_total;
-        std::size_t const last = math::min(N, first + rows_of_partial_total);
+        std::size_t const last = (math::min)(N, first + rows_of_partial_total);
         team.for_each((D + strip - 1) / strip, [&](std::size_t task) {
           std::size_t const begin = task * strip;
-          std::size_t const count = math::min(strip, D - begin);
+          std::size_t const count = (math::min)(strip, D - begin);
           T total[strip] = {};
           for (std::size_t n = first; n < last; ++n)
             for (std::size_t j = 0; j < count; ++j) total[j] += d_y(n, begin + j);

@@ -126,7 +126,7 @@ void distribute_products(ExecutionSpace const& exec, Tensor<ExecutionSpace, T, 2
       KOKKOS_LAMBDA(Worker const& team, std::size_t task) {
         std::size_t const i = task / parts;
         std::size_t const begin = task % parts * features;
-        std::size_t const count = math::min(features, D - begin);
+        std::size_t const count = (math::min)(features, D - begin);
         std::size_t const to = embedding.channels(first + i);
         T const weight = w(members(first + i));
         double const of_weight = team.template sum<double>(count * s, [&](std::size_t e) {
@@ -169,11 +169,11 @@ void sum_by_products_forward(Workspace<ExecutionSpace>& workspace, Source const&
   sum_offsets(exec, embedding, w, beta, members, offsets);
   fill_with_offsets(exec, offsets, y);
   for (std::size_t first = 0; first < C; first += chunks.channels) {
-    std::size_t const columns = std::min(chunks.channels, C - first) * s;
+    std::size_t const columns = (std::min)(chunks.channels, C - first) * s;
     Matrix const folded(weight_numbers.data(), D, columns);
     fold_weights(exec, embedding, w, members, first, folded);
     for (std::size_t begin = 0; begin < N; begin += chunks.positions) {
-      std::size_t const positions = std::min(chunks.positions, N - begin);
+      std::size_t const positions = (std::min)(chunks.positions, N - begin);
       Matrix const rows(patch_numbers.data(), positions, columns);
       gather_patch_rows(exec, patches, first, begin, rows);
       gemm(exec, Op::none, Op::transpose, T(1), rows, folded, T(1), Matrix(y.data() + begin * D, positions, D));
@@ -207,12 +207,12 @@ void sum_by_products_backward(Workspace<ExecutionSpace>& workspace, Source const
 
   column_totals(workspace, d_y, totals);
   for (std::size_t first = 0; first < C; first += chunks.channels) {
-    std::size_t const columns = std::min(chunks.channels, C - first) * s;
+    std::size_t const columns = (std::min)(chunks.channels, C - first) * s;
     Matrix const product(product_numbers.data(), D, columns);
     Matrix const folded(weight_numbers.data(), image_wanted ? D : 0, columns);
     if constexpr (image_wanted) fold_weights(exec, embedding, w, members, first, folded);
     for (std::size_t begin = 0; begin < N; begin += chunks.positions) {
-      std::size_t const positions = std::min(chunks.positions, N - begin);
+      std::size_t const positions = (std::min)(chunks.positions, N - begin);
       Matrix const rows(patch_numbers.data(), positions, columns);
       Matrix const d_rows(d_y.data() + begin * D, positions, D);
       gather_patch_rows(exec, patches, first, begin, rows);

@@ -20,8 +20,8 @@ Values part(Values const& values, Range range) {
 }
 
 inline Range intersection(Range a, Range b) {
-  std::size_t const begin = std::max(a.begin, b.begin);
-  return {begin, std::max(begin, std::min(a.end, b.end))};
+  std::size_t const begin = (std::max)(a.begin, b.begin);
+  return {begin, (std::max)(begin, (std::min)(a.end, b.end))};
 }
 
 /// The parameters of one unit, one after the other as one flat array of `size` numbers: first those with partial

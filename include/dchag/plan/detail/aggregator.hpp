@@ -50,8 +50,8 @@ inline std::size_t tokenizer_workspace(AggregatorSizes const& a, Bytes bytes) {
 inline PassBytes staged_workspace(AggregatorSizes const& a, PassBytes const& after, Bytes bytes) {
   if (a.fused()) return after;
   std::size_t const patches = tokenizer_workspace(a, bytes);
-  return {std::max(patches, after.forward), bytes.taken(a.own_channels() * a.positions * a.features) + // d_tokens
-                                                std::max(patches, after.backward)};
+  return {(std::max)(patches, after.forward), bytes.taken(a.own_channels() * a.positions * a.features) + // d_tokens
+                                                  (std::max)(patches, after.backward)};
 }
 
 // --- D-CHAG's final module, over the tokens of all groups
@@ -96,9 +96,9 @@ inline PassBytes materialized_flat_workspace(AggregatorSizes const& a, Bytes byt
       a.ranks > 1 ? bytes.taken(N * h, N * h, N * (D + h)) : 0; // own statistics, softmax partials
   std::size_t const shared = (2 * D + (a.how.projection_bias ? 3 : 1)) * D;
   // d_pooled, what is shared; d_tokens, then patches or d_keys, d_values, delta, the query's gradient by rows
-  return {std::max(tokenizer_workspace(a, bytes), merging),
+  return {(std::max)(tokenizer_workspace(a, bytes), merging),
           bytes.taken(N * D, shared) + bytes.taken(token) +
-              std::max(tokenizer_workspace(a, bytes), bytes.taken(token, token, N * h, N * D))};
+              (std::max)(tokenizer_workspace(a, bytes), bytes.taken(token, token, N * h, N * D))};
 }
 
 inline PassBytes exact_flat_workspace(AggregatorSizes const& a, Bytes bytes) {
@@ -107,8 +107,8 @@ inline PassBytes exact_flat_workspace(AggregatorSizes const& a, Bytes bytes) {
   auto const pooling = pooling_workspace(a, a.own_channels(), Tokens::unmade, bytes);
   std::size_t const biased = a.how.projection_bias ? bytes.taken(N * D) : 0;
   std::size_t const merging = a.ranks > 1 ? bytes.taken(N * h, N * (D + h)) : 0; // own maximum, softmax partials
-  return {std::max({pooling.forward, merging, biased}),
-          bytes.taken(N * D, N * h, (D + h) * D) + std::max({biased, pooling.backward, bytes.taken(D)})};
+  return {(std::max)({pooling.forward, merging, biased}),
+          bytes.taken(N * D, N * h, (D + h) * D) + (std::max)({biased, pooling.backward, bytes.taken(D)})};
 }
 
 // --- every strategy

@@ -72,8 +72,8 @@ inline AtRest at_rest(std::vector<Arrays> const& units, parallel::Sharding shard
     FlatUnit const unit(units[i], parameters.size(), bytes);
     bool const in_shards = sharding == Sharding::full && i + 1 < units.size(); // those of no unit stay whole
     values += in_shards ? unit.shard_size() : unit.size;
-    if (in_shards) largest = std::max(largest, unit.size);
-    if (sharding != Sharding::none) largest_shard = std::max(largest_shard, unit.shard_size());
+    if (in_shards) largest = (std::max)(largest, unit.size);
+    if (sharding != Sharding::none) largest_shard = (std::max)(largest_shard, unit.shard_size());
     for (std::size_t shard = 0; shard < parameters.size(); ++shard) parameters[shard] += unit.parameters_of(shard);
   }
   std::size_t const value_buffers = std::min<std::size_t>(units.size() - 1, 2);

@@ -87,7 +87,7 @@ inline PassBytes block_workspace(EncoderSizes const& e, Bytes bytes) {
   std::size_t const dropped = e.dropout ? rows : 0; // d_mlp; then d_attention as well
   std::size_t const attention = dropped + attention_backward_workspace(e, bytes);
   return {shares.forward + mlp.forward,
-          2 * rows + dropped + shares.backward + std::max(mlp.backward, attention)}; // d_branch, d_middle
+          2 * rows + dropped + shares.backward + (std::max)(mlp.backward, attention)}; // d_branch, d_middle
 }
 
 inline std::size_t encoder_activations(EncoderSizes const& e, Bytes bytes) {
@@ -102,7 +102,7 @@ inline PassBytes encoder_workspace(EncoderSizes const& e, Bytes bytes) {
   if (e.depth == 0) return {};
   auto const block = block_workspace(e, bytes);
   if (!e.recompute || e.depth == 1) return block;
-  return {block.forward, std::max(block.backward, bytes.taken(e.rows() * e.features) + block.forward)};
+  return {block.forward, (std::max)(block.backward, bytes.taken(e.rows() * e.features) + block.forward)};
 }
 
 } // namespace dchag::plan::detail

@@ -68,8 +68,8 @@ inline PassBytes fused_workspace(ModuleSizes const& m, std::size_t inputs, Token
   std::size_t const N = m.positions, D = m.features, V = D / ranks, h = m.heads / ranks;
   auto const pooling = pooling_workspace(m, inputs, tokens, bytes, ranks);
   std::size_t const biased = m.how.projection_bias ? bytes.taken(N * V) : 0;
-  return {std::max(pooling.forward, biased),
-          bytes.taken(N * V, N * h, h * D) + std::max({biased, pooling.backward, bytes.taken(V)})};
+  return {(std::max)(pooling.forward, biased),
+          bytes.taken(N * V, N * h, h * D) + (std::max)({biased, pooling.backward, bytes.taken(V)})};
 }
 
 inline std::size_t materialized_activations(ModuleSizes const& m, std::size_t inputs, Bytes bytes,
@@ -117,7 +117,7 @@ inline PassBytes module_workspace(ModuleSizes const& m, std::size_t inputs, Toke
 
 /// Groups of the level below the root; 0 of Tree0.
 inline std::size_t level_groups(ModuleSizes const& m, std::size_t inputs) {
-  return std::min(m.how.level, inputs);
+  return (std::min)(m.how.level, inputs);
 }
 
 inline Arrays tree_parameters(ModuleSizes const& m, std::size_t inputs, Array::Kind kind) {

@@ -69,8 +69,8 @@ template <class F>
 void for_each_part_of(std::vector<Wanted::Part> const& parts, Range range, F const& f) {
   std::size_t begin = 0; // of the part
   for (auto const& part : parts) {
-    std::size_t const first = std::max(range.begin, begin);
-    std::size_t const last = std::min(range.end, begin + part.values.size());
+    std::size_t const first = (std::max)(range.begin, begin);
+    std::size_t const last = (std::min)(range.end, begin + part.values.size());
     if (first < last)
       f(Wanted::Part{part.array, {part.values.begin + first - begin, part.values.begin + last - begin}});
     begin += part.values.size();

@@ -68,7 +68,7 @@ inline std::optional<StepFile> step_file(std::string_view name) {
     file.state = StepFile::State::superseded;
   } else if (cut(".unfinished")) {
     file.state = StepFile::State::unfinished;
-    auto const writer = name.substr(name.size() - std::min(name.size(), 1 + writer_digits));
+    auto const writer = name.substr(name.size() - (std::min)(name.size(), 1 + writer_digits));
     // earlier versions had no writer in their names
     if (writer.starts_with('.') && writer.find_first_not_of("0123456789abcdef", 1) == writer.npos) cut(writer);
   }

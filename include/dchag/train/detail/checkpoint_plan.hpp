@@ -46,8 +46,8 @@ void require_tiling(std::string const& what, std::vector<Piece> const& pieces) {
     for (; i < pieces.size() && pieces[i].begin() == box.begin() && pieces[i].shape() == box.shape(); ++i) {
       auto const run = pieces[i].run();
       if (run.begin != next)
-        fail(": of its part ", text_of(box), ", the values ", std::min(next, run.begin), " to ",
-             std::max(next, run.begin), " are held ", run.begin < next ? "in two ways" : "by no rank");
+        fail(": of its part ", text_of(box), ", the values ", (std::min)(next, run.begin), " to ",
+             (std::max)(next, run.begin), " are held ", run.begin < next ? "in two ways" : "by no rank");
       next = run.end;
     }
     if (next != box.box_size())

@@ -44,8 +44,8 @@ private:
     std::size_t i = 0, j = 0;
     while (i < piece.size() && j < there.piece.size()) {
       auto const own = piece.run_at(i);
-      std::size_t const from = std::max(own.whole, begin);
-      std::size_t const to = std::min(own.whole + own.size, begin + values.size());
+      std::size_t const from = (std::max)(own.whole, begin);
+      std::size_t const to = (std::min)(own.whole + own.size, begin + values.size());
       if (own.whole >= begin + values.size()) return;
       if (from >= to) {
         i += own.size;
@@ -53,8 +53,8 @@ private:
       }
       auto const stored = there.piece.run_at(j);
       std::size_t const shift = values.begin - begin; // modulo 2^64
-      std::size_t const first = std::max(from + shift, stored.whole);
-      std::size_t const last = std::min(to + shift, stored.whole + stored.size);
+      std::size_t const first = (std::max)(from + shift, stored.whole);
+      std::size_t const last = (std::min)(to + shift, stored.whole + stored.size);
       if (first < last)
         add(there, stored.local + (first - stored.whole), last - first, own.local + (first - shift - own.whole));
       if (to + shift <= stored.whole + stored.size)
@@ -67,7 +67,7 @@ private:
   void add(StoredArray::Part const& there, std::size_t value, std::size_t count, std::size_t local) {
     std::size_t const size = size_of(there.tensor.dtype);
     for (std::size_t done = 0; done < count; done += most / size) {
-      std::size_t const now = std::min(count - done, most / size);
+      std::size_t const now = (std::min)(count - done, most / size);
       m_runs.push_back({there.file, there.tensor.begin + (value + done) * size, now, local + done, there.tensor.dtype});
     }
   }
@@ -81,7 +81,7 @@ private:
       std::size_t next = i;
       for (; next < m_runs.size(); ++next) {
         auto const& run = m_runs[next];
-        std::size_t const reach = std::max(end, run.byte + run.bytes());
+        std::size_t const reach = (std::max)(end, run.byte + run.bytes());
         if (run.file != m_runs[i].file || reach - begin > most || (next > i && run.byte > end + gap)) break;
         end = reach;
       }

@@ -85,7 +85,7 @@ public:
     auto const* const from = static_cast<char const*>(data);
     for (std::size_t done = 0; done < bytes;) {
       auto const written = uninterrupted([&] {
-        return ::pwrite(m_file, from + done, std::min(bytes - done, most), static_cast<off_t>(offset + done));
+        return ::pwrite(m_file, from + done, (std::min)(bytes - done, most), static_cast<off_t>(offset + done));
       });
       if (written <= 0)
         throw_system_error(written < 0 ? errno : ENOSPC, m_path, "write ", bytes, " bytes at byte ", offset, " of");
@@ -98,8 +98,9 @@ public:
   void read(std::size_t offset, void* data, std::size_t bytes) const {
     auto* const to = static_cast<char*>(data);
     for (std::size_t done = 0; done < bytes;) {
-      auto const got = uninterrupted(
-          [&] { return ::pread(m_file, to + done, std::min(bytes - done, most), static_cast<off_t>(offset + done)); });
+      auto const got = uninterrupted([&] {
+        return ::pread(m_file, to + done, (std::min)(bytes - done, most), static_cast<off_t>(offset + done));
+      });
       if (got < 0) throw_system_error(errno, m_path, "read ", bytes, " bytes at byte ", offset, " of");
       if (got == 0)
         throw SystemError(concat("File: '", path_text(m_path), "' ends at byte ", offset + done, ", expected ", bytes,

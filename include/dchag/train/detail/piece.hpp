@@ -46,7 +46,7 @@ public:
   Run run_at(std::size_t local) const {
     std::size_t const in_box = m_spec.run.begin + local;
     std::size_t const rest = m_contiguous - in_box % m_contiguous;
-    return {local, m_spec.whole_index(in_box), std::min(rest, size() - local)};
+    return {local, m_spec.whole_index(in_box), (std::min)(rest, size() - local)};
   }
 
   /// Ascending in the piece and in the whole.

@@ -38,7 +38,7 @@ inline StoredFile read_header(std::filesystem::path const& path) {
   StoredFile stored{path, {}, 0};
   auto const file = File::read(path);
   stored.bytes = file.size();
-  std::string first(std::min(stored.bytes, SafetensorsHeader::length_bytes), '\0');
+  std::string first((std::min)(stored.bytes, SafetensorsHeader::length_bytes), '\0');
   file.read(0, first.data(), first.size());
   stored.json.resize(safetensors_header_length(path.string(), first, stored.bytes));
   file.read(SafetensorsHeader::length_bytes, stored.json.data(), stored.json.size());
@@ -222,14 +222,14 @@ inline std::uint64_t checksum_of_share(StoredFile const& stored, std::size_t sha
   auto const words = even_part((stored.bytes + 3) / 4, shares, share);
   if (words.size() == 0) return 0;
   auto const file = File::read(stored.path);
-  std::size_t const end = std::min(4 * words.end, stored.bytes);
+  std::size_t const end = (std::min)(4 * words.end, stored.bytes);
   std::size_t const digits = SafetensorsHeader::length_bytes + find_checksum(stored.json);
-  std::vector<char> bytes(std::min(end - 4 * words.begin, std::size_t{4} << 20));
+  std::vector<char> bytes((std::min)(end - 4 * words.begin, std::size_t{4} << 20));
   std::uint64_t sum = 0;
   for (std::size_t begin = 4 * words.begin; begin < end; begin += bytes.size()) {
-    std::size_t const count = std::min(bytes.size(), end - begin);
+    std::size_t const count = (std::min)(bytes.size(), end - begin);
     file.read(begin, bytes.data(), count);
-    for (std::size_t i = std::max(begin, digits); i < std::min(begin + count, digits + no_checksum.size()); ++i)
+    for (std::size_t i = (std::max)(begin, digits); i < (std::min)(begin + count, digits + no_checksum.size()); ++i)
       bytes[i - begin] = '0';
     sum += checksum_of(begin, bytes.data(), count);
   }
