@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ Blow strike_path(Calls& calls, int folder, char const* path) {
 Blow strike_file(Calls& calls, int file) {
   char text[4096 + 8] = {};
   if (!dchag::faults::is_struck(path_of(file, text + 3, sizeof text - 3))) return {};
-  bool const written = (fcntl(file, F_GETFL) & O_ACCMODE) != O_RDONLY;
+  bool const written = (syscall(SYS_fcntl, file, F_GETFL) & O_ACCMODE) != O_RDONLY;
   std::memcpy(text, written ? "w: " : "r: ", 3);
   return strike(calls, text);
 }
@@ -136,6 +137,23 @@ DCHAG_FILE_CALL(stats, fstat64, (int file, struct stat64* status), (file, status
 DCHAG_FILE_CALL(locks, flock, (int file, int operation), (file, operation), noexcept)
 DCHAG_FILE_CALL(locks, lockf, (int file, int command, off_t length), (file, command, length), )
 #undef DCHAG_FILE_CALL
+
+// Of fcntl, what takes or gives a lock.
+#define DCHAG_FCNTL(name)                                                                                              \
+  extern "C" int name(int file, int command, ...) {                                                                    \
+    static auto* const next = following(&::name, #name);                                                               \
+    va_list rest;                                                                                                      \
+    va_start(rest, command);                                                                                           \
+    void* const argument = va_arg(rest, void*);                                                                        \
+    va_end(rest);                                                                                                      \
+    bool const is_lock =                                                                                               \
+        command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK || command == F_OFD_SETLKW;                \
+    if (auto const blow = is_lock ? strike_file(locks, file) : Blow()) return failed(blow, -1);                        \
+    return next(file, command, argument);                                                                              \
+  }
+DCHAG_FCNTL(fcntl)
+DCHAG_FCNTL(fcntl64)
+#undef DCHAG_FCNTL
 
 extern "C" ssize_t read(int file, void* data, std::size_t bytes) {
   static auto* const next = following(&::read, "read");

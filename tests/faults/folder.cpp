@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 constexpr char const* checkpoints = "checkpoints_c0@4/step_0000000"; // and the step's digit
 constexpr char const* ending = ".safetensors";
 constexpr char const* curve = "curve_c0@4.csv";
+constexpr char const* lock = "checkpoints.lock"; // says which process holds it
 
 std::string read_file(fs::path const& path) {
   std::ifstream file(path, std::ios::binary);
@@ -68,7 +69,7 @@ Files files_below(fs::path const& folder) {
     if (!entry.is_regular_file()) continue;
     auto const name = entry.path().lexically_relative(folder).string();
     auto bytes = read_file(entry.path());
-    files[name] = name == curve ? without_seconds(bytes) : bytes;
+    files[name] = name == curve ? without_seconds(bytes) : name.ends_with(lock) ? "" : bytes;
   }
   return files;
 }

@@ -9,7 +9,8 @@
 
 namespace dchag::faults {
 
-/// The files below a folder, by their names in it: their bytes, but of a curve no seconds, in which runs differ.
+/// The files below a folder, by their names in it: their bytes, but nothing in which runs differ: seconds in a curve, a
+/// process in a lock.
 using Files = std::map<std::string, std::string>;
 
 Files files_below(std::filesystem::path const& folder);
