@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <dchag/dchag.hpp>
 
-#include <cmath>
 #include <cstdio>
 
 // What a user of the library does first, from outside: aggregates 10 channels, once alone and once in 2 groups, and
@@ -20,7 +19,7 @@ bool works(Aggregator& aggregator) {
   aggregator.backward(workspace, context, image, tokens, image);
   auto const host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), tokens);
   int bad = 0;
-  for (std::size_t i = 0; i < host.size(); ++i) bad += !std::isfinite(host.data()[i]);
+  for (std::size_t i = 0; i < host.size(); ++i) bad += !dchag::math::is_finite(host.data()[i]);
   std::printf("a token of %zu features, %d of %zu values are not finite\n", host.extent(2), bad, host.size());
   return bad == 0 && host.data()[0] != 0;
 }
