@@ -218,11 +218,9 @@ std::string page_of(Table const& table) {
   std::string names;
   for (auto const& option : table.options())
     if (option.decides) names += (names.empty() ? "`" : ", `") + option.name() + '`';
-  return table.markdown() +
-         "\n## Going on\n\nWhat decides what is learned is kept in checkpoints, and `--resume` refuses another value "
-         "of "
-         "it:\n" +
-         names + ".\nAll options must be the same on all ranks, which is looked at before anything is read.\n";
+  return table.markdown() + "\n## Going on\n\n" +
+         "What decides what is learned is kept in checkpoints, and `--resume` refuses another value of it:\n" + names +
+         ".\nAll options must be the same on all ranks, which is looked at before anything is read.\n";
 }
 
 } // namespace

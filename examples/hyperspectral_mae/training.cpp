@@ -151,7 +151,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
                                        options.file_of_each_rank ? dchag::CheckpointLayout::shards
                                                                  : dchag::CheckpointLayout::one_file);
   if (speaks && !folder.lock_warning().empty()) std::printf("%s: %s\n", name.c_str(), folder.lock_warning().c_str());
-  auto state = options.resume ? stage(communicator, "going on from a checkpoint",
+  auto state = options.resume ? stage(communicator, "going on from a checkpoint of " + name,
                                       [&] { return resume(model, name, folder, data, options, communicator); })
                               : ProgressState();
   std::optional<CurveWriter> file;
@@ -211,7 +211,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     state.step = step + 1;
     bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
     if (due || curve.stopped || state.step == options.steps)
-      stage(communicator, "writing a checkpoint", [&] {
+      stage(communicator, "writing a checkpoint of " + name, [&] {
         folder.save(static_cast<std::int64_t>(state.step), model.checkpoint(to_metadata(state, name, options, data)));
       });
   }

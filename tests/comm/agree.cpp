@@ -210,7 +210,9 @@ TEST_CASE("what a stage is about is said of the rank that fails alone") {
   auto const memory = alone([] { throw std::bad_alloc(); });
   auto const lines = alone([] { throw std::runtime_error("no memory for 'x'\n\n \n"); }); // as Kokkos 3.4 ends some
   auto const unknown = alone([] { throw 7; });
+  auto const inner = alone([&] { comm::in_stage(communicator, "loading", [] { throw Error("no file"); }); });
   CHECK(count.total_calls() == 0);
+  CHECK(inner.sentence == concat("rank ", rank, " of ", size, ": loading: no file"));
   CHECK(memory.sentence == prefix + "out of memory");
   CHECK(memory.ranks == 0);
   CHECK(lines.sentence == prefix + "no memory for 'x'");

@@ -82,15 +82,15 @@ Options small_options(Communicator const& world, std::filesystem::path out) {
   Options options;
   options.out = std::move(out);
   options.scene_bands = 32;
-  options.model.crop = 32;
+  options.model.crop = 16;
   options.model.patch = 4;
   options.model.width = 128;
   options.model.depth = 1;
   options.model.decoder_width = 128;
   options.model.decoder_depth = 1;
   options.test_count = 2;
-  options.batch = 8;
-  options.steps = 3;
+  options.batch = 2;
+  options.steps = 2;
   options.evaluations = 1;
   options.warmup = 1;
   options.mesh = {world.size(), 1, 1};
@@ -102,10 +102,10 @@ Options small_options(Communicator const& world, std::filesystem::path out) {
 void write_cubes(Options const& options) {
   std::filesystem::create_directories(options.data.front());
   for (int i = 0; i < 4; ++i) {
-    auto const scene = make_scene({.lines = 32, .samples = 32, .bands = 32, .seed = std::uint64_t(i)});
+    auto const scene = make_scene({.lines = 64, .samples = 64, .bands = 32, .seed = std::uint64_t(i)});
     auto const stem = options.data.front() / ("cube" + std::to_string(i));
     std::ofstream(stem.string() + ".hdr")
-        << "ENVI\nsamples = 32\nlines = 32\nbands = 32\ndata type = 4\ninterleave = bsq\nbyte order = 0\n";
+        << "ENVI\nsamples = 64\nlines = 64\nbands = 32\ndata type = 4\ninterleave = bsq\nbyte order = 0\n";
     std::ofstream(stem.string() + ".raw", std::ios::binary)
         .write(reinterpret_cast<char const*>(scene.values.data()),
                static_cast<std::streamsize>(scene.values.size() * sizeof(float)));

@@ -34,6 +34,11 @@ struct CollectiveError : ErrorType, ThrownTogether {
   CollectiveError(std::string const& sentence, int size) : ErrorType(sentence), ThrownTogether(size) {}
 };
 
+/// What `in_stage` makes of an error of one rank alone; stages around it let it pass.
+struct AloneError : Error {
+  using Error::Error;
+};
+
 /// What went wrong on one rank, in a form that can be sent.
 struct Failure {
   enum Kind { none, error, shape_error, comm_error, memory_error, damaged_error, system_error };
@@ -152,19 +157,21 @@ void agree_between_groups(Communicator const& communicator, F const& f) {
 }
 
 /// Runs f, which may communicate, and returns what it returned. What this rank throws alone leaves as an Error "rank 1
-/// of 4: building the model: out of memory". What all ranks of the communicator throw together leaves as it is, but
-/// that a lack of memory on one of them says the stage too. Sends nothing itself.
+/// of 4: building the model: out of memory", of the innermost stage. What all ranks of the communicator throw together
+/// leaves as it is, but that a lack of memory on one of them says the stage too. Sends nothing itself.
 template <class F>
 auto in_stage(Communicator const& communicator, std::string const& stage, F const& f)
     -> std::invoke_result_t<F const&> {
   try {
     return f();
   } catch (ThrownTogether const& together) {
-    if (together.ranks != communicator.size()) throw Error(detail::in_stage_sentence(communicator, stage));
+    if (together.ranks != communicator.size()) throw detail::AloneError(detail::in_stage_sentence(communicator, stage));
     if (dynamic_cast<MemoryError const*>(&together) == nullptr) throw;
     throw detail::CollectiveError<MemoryError>(concat(stage, ": ", detail::current_sentence()), together.ranks);
+  } catch (detail::AloneError const&) {
+    throw;
   } catch (...) {
-    throw Error(detail::in_stage_sentence(communicator, stage));
+    throw detail::AloneError(detail::in_stage_sentence(communicator, stage));
   }
 }
 

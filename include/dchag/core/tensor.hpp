@@ -34,7 +34,9 @@ View make_view(Allocation const& allocation, std::array<std::size_t, Rank> const
 }
 
 [[noreturn]] inline void throw_no_memory(std::string const& label, double bytes) {
-  throw MemoryError(concat("out of memory: '", label, "' takes ", bytes * 0x1p-30, " GiB"));
+  bool const large = bytes >= 0x1p30;
+  throw MemoryError(
+      concat("out of memory: '", label, "' takes ", bytes * (large ? 0x1p-30 : 0x1p-20), large ? " GiB" : " MiB"));
 }
 
 /// What f makes, a View of so many bytes. Kokkos would take the product of sizes that 64 bits do not count for a small
