@@ -81,8 +81,7 @@ TEST_CASE("math: both ways to take multiples of log 2 out of a number agree") {
   double worst = 0;
   for (int i = -873000; i <= 883000; i += 7) {
     float const x = static_cast<float>(i) * 1e-4f;
-    for (auto const& [rest, exponent] :
-         {math::detail::reduce_by_log_2(x), math::detail::reduce_by_log_2_in_integers(x)}) {
+    for (auto const& [rest, exponent] : {math::detail::reduce(x), math::detail::reduce_by_log_2_in_integers(x)}) {
       double const n = static_cast<double>(exponent) - 127;
       worst =
           std::max(worst, std::fabs(static_cast<double>(x) - (n * 0.69314718055994531 + static_cast<double>(rest))));
