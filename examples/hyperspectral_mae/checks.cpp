@@ -12,7 +12,8 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <unistd.h>
 
 namespace hyperspectral {
@@ -163,13 +164,13 @@ void check_models(Options const& options, std::size_t channels, std::size_t test
 }
 
 void make_folder(std::filesystem::path const& out) {
-  int const failed = make_folders(out);
-  auto const reason = failed != 0 ? std::generic_category().message(failed) : "there is a file of this name";
-  std::error_code error;
-  demand(failed == 0 && std::filesystem::is_directory(out, error), "--out is '", out.string(),
-         "', which cannot be made a folder: ", reason);
-  demand(::access(out.c_str(), W_OK | X_OK) == 0, "--out is '", out.string(),
-         "', which cannot be written to: ", std::strerror(errno));
+  std::error_code error(make_folders(out), std::generic_category());
+  bool const is_folder = !error && std::filesystem::is_directory(out, error);
+  demand(is_folder, "--out is '", out.string(),
+         "', which cannot be made a folder: ", error ? error.message() : "there is a file of this name");
+  bool const is_writable = ::access(out.c_str(), W_OK | X_OK) == 0;
+  auto const reason = std::generic_category().message(errno);
+  demand(is_writable, "--out is '", out.string(), "', which cannot be written to: ", reason);
 }
 
 } // namespace hyperspectral
