@@ -9,7 +9,8 @@
 using namespace dchag;
 
 // A step of which rank 1 alone leaves in the middle, while units' values and gradients are under way: it must end the
-// program, and not wait for ranks that wait for it.
+// program, and not wait for ranks that wait for it. With "fewer" it makes fewer passes than the other rank of its
+// tensor group, which waits for it inside of the model.
 int main(int argc, char** argv) {
   comm::Session const session(argc, argv);
   Kokkos::ScopeGuard const kokkos(argc, argv);
@@ -19,6 +20,17 @@ int main(int argc, char** argv) {
                         : policy == "optimizer" ? parallel::Sharding::optimizer
                                                 : parallel::Sharding::none;
   return comm::run_main(world, [&] {
+    if (policy == "fewer") {
+      test::Replica<Kokkos::DefaultExecutionSpace, float> replica(world, {world.size(), 1, 1}, sharding);
+      replica.model.in_backward_of = [&](std::size_t) {
+        comm::all_reduce(replica.mesh.tensor(), 1, comm::Reduce::sum);
+      };
+      if (world.rank() == 1) {
+        replica.training.begin_step();
+        replica.training.finish_backward();
+      }
+      replica.gradients();
+    }
     test::Replica<Kokkos::DefaultExecutionSpace, float> replica(world, {1, world.size(), 1}, sharding);
     replica.step();
     replica.model.in_backward_of = [&](std::size_t unit) {

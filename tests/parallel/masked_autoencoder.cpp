@@ -5,6 +5,7 @@
 #include <dchag/parallel/data_parallel.hpp>
 
 #include <support/memory.hpp>
+#include <support/other_processor.hpp>
 #include <support/replicas.hpp>
 
 namespace parallel_masked_autoencoder {
@@ -95,7 +96,68 @@ double step(TrialType& trial, parallel::DataParallel<decltype(trial.model)>& tra
   return training.mean(loss);
 }
 
+/// Whether all ranks that hold the same numbers of values and moments hold them bit for bit.
+template <class Training, class Optimizer>
+bool holders_agree(Training& training, Optimizer const& optimizer) {
+  auto const& mesh = training.mesh();
+  bool const whole = training.sharding() == Sharding::none;
+  auto const same_shard = mesh.world().split(whole ? 0 : mesh.shard_index(), mesh.world().rank());
+  bool agree = true;
+  auto const compare = [&](ParameterSpec const& spec, auto const& numbers) {
+    auto const& copies = whole ? mesh.replicas() : mesh.data();
+    auto const own = flat(numbers);
+    auto const& holders = spec.placement == Placement::replicated ? same_shard : copies;
+    auto const least = comm::all_reduce(holders, own, comm::Reduce::min);
+    agree = agree && least == comm::all_reduce(holders, own, comm::Reduce::max);
+  };
+  training.for_each_parameter([&](auto& parameter) { compare(parameter.spec(), parameter.values()); });
+  optimizer.for_each_state([&](ParameterSpec const& spec, auto const& first, auto const& second) {
+    compare(spec, first);
+    compare(spec, second);
+  });
+  return everywhere(mesh.world(), agree);
+}
+
 } // namespace
+
+TEST_CASE("what several ranks hold stays equal, bit for bit, where every other rank rounds differently") {
+  using Space = Kokkos::DefaultHostExecutionSpace;
+  comm::Communicator const world;
+  if (world.size() == 1) return;
+  OtherProcessor const other(world.rank() % 2 == 1);
+  Sizes const sizes{.features = 64, .depth = 2, .decoder_features = 64};
+  for (int const tensor : {1, 2})
+    for (auto const& shape : mesh_shapes(world.size(), tensor))
+      for (auto const sharding : all_shardings) {
+        if (sharding != effective(sharding, shape)) continue;
+        CAPTURE(tensor);
+        CAPTURE(shape.shard);
+        CAPTURE(static_cast<int>(sharding));
+        comm::Mesh const mesh(world, shape);
+        auto trial = trial_on<Space, float>(mesh.tensor(), sizes);
+        if (world.rank() % 2 == 1) // initial values are computed too
+          trial.model.for_each_parameter([&](auto& parameter) {
+            auto const host = to_host(parameter.values());
+            for (std::size_t i = 0; i < host.size(); ++i) host(i) = std::nextafter(host(i), 1.f);
+            Kokkos::deep_copy(parameter.values(), host);
+          });
+        parallel::DataParallel training(trial.exec, mesh, trial.model, sharding);
+        AdamW<Space, float> optimizer(trial.exec, training);
+        CHECK(holders_agree(training, optimizer));
+        for (std::uint64_t draw = 0; draw < 5; ++draw) {
+          double const loss = step(trial, training, optimizer, 1, draw);
+          CHECK(comm::all_reduce(world, loss, comm::Reduce::min) == comm::all_reduce(world, loss, comm::Reduce::max));
+          double const norm = gradient_norm(trial.exec, training, training.gradient_sum());
+          CHECK(comm::all_reduce(world, norm, comm::Reduce::min) == comm::all_reduce(world, norm, comm::Reduce::max));
+        }
+        CHECK(holders_agree(training, optimizer));
+        if (tensor == 1) continue; // those of a group see the same samples, and still do not compute the same
+        auto const prediction = flat(trial.context.prediction);
+        bool const same = comm::all_reduce(mesh.tensor(), prediction, comm::Reduce::min) ==
+                          comm::all_reduce(mesh.tensor(), prediction, comm::Reduce::max);
+        CHECK(everywhere(world, !same));
+      }
+}
 
 TEST_CASE_TEMPLATE("every mesh and policy trains a masked autoencoder as one rank does", Case, DCHAG_TEST_CASES) {
   using Space = typename Case::ExecutionSpace;

@@ -61,7 +61,7 @@ TEST_CASE_TEMPLATE("a step sends what the documentation says", Case, DCHAG_TEST_
         CHECK(Traffic(count) == sharding_traffic<T, staged, at_once>(replica.mesh, sharding, units, K));
         support::CommCount const norm;
         gradient_norm(replica.exec, replica.training, replica.training.gradient_sum());
-        CHECK(Traffic(norm) == clipping_traffic(replica.mesh, sharding));
+        CHECK(Traffic(norm) == clipping_traffic(replica.mesh));
       }
 }
 

@@ -6,6 +6,8 @@
 #include <dchag/parallel/sharding.hpp>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <ostream>
 #include <support/pmpi.hpp>
 #include <vector>
@@ -51,9 +53,9 @@ private:
   support::CommCount::Tallies m_sent;
 };
 
-/// Numbers of a unit, padded, of which the first have partial gradients.
+/// Numbers of a unit, padded, of which the first are the same on all tensor-parallel ranks; all of them by default.
 struct UnitSize {
-  std::size_t size, partial = 0;
+  std::size_t size, alike = std::numeric_limits<std::size_t>::max();
 };
 
 /// What `DataParallel` sends in a step of K micro-batches: the table of `parallel::Sharding`. `units` ends with what is
@@ -74,7 +76,6 @@ Traffic sharding_traffic(comm::Mesh const& mesh, parallel::Sharding sharding, st
   auto const S = static_cast<std::size_t>(shards);
   std::size_t const n = units.size() - 1, N = total(0, n + 1), R = units.back().size, r = R > 0 ? 1 : 0;
   Traffic sent;
-  sent.add<T>(S == 1 ? mesh.replicas().size() : mesh.data().size(), reduce, n + r, N / S);
   if (sharding == Sharding::full) {
     std::size_t const two = std::min<std::size_t>(n, 2);
     std::size_t const first_two = total(0, two), last_two = total(n - two, n);
@@ -85,27 +86,32 @@ Traffic sharding_traffic(comm::Mesh const& mesh, parallel::Sharding sharding, st
     sent.add<T>(shards, scatter, n + r, N);
     sent.add<T>(shards, gather, n + r, N / S);
   }
+  auto const& [alike, distributed] = S == 1 ? std::pair(mesh.world().size(), mesh.replicas().size())
+                                            : std::pair(mesh.holders().size(), mesh.data().size());
   for (auto const& unit : units) {
     std::size_t const own = unit.size / S; // numbers of each shard
     std::size_t const begin = S == 1 ? 0 : static_cast<std::size_t>(mesh.shard_index()) * own;
-    std::size_t const partial = std::clamp(unit.partial, begin, begin + own) - begin;
-    sent.add<T>(mesh.shape().tensor, reduce, partial > 0 ? 1 : 0, partial);
+    std::size_t const shared = std::clamp(unit.alike, begin, begin + own) - begin;
+    sent.add<T>(alike, reduce, shared > 0 ? 1 : 0, shared);
+    sent.add<T>(distributed, reduce, shared < own ? 1 : 0, own - shared);
   }
+  int const all = mesh.world().size();
+  if (sharding == Sharding::full) sent.add<std::uint64_t>(all, "MPI_Allreduce", 1, 2);
+  sent.add<double>(all, "MPI_Allreduce", 1, 5);
   return sent;
 }
 
 /// Of `gradient_norm` and `clip_gradients` with `DataParallel::gradient_sum`.
-inline Traffic clipping_traffic(comm::Mesh const& mesh, parallel::Sharding sharding) {
+inline Traffic clipping_traffic(comm::Mesh const& mesh) {
   Traffic sent;
-  if (sharding != parallel::Sharding::none) sent.add<double>(mesh.shape().shard, "MPI_Allreduce", 1, 1);
-  sent.add<double>(mesh.shape().tensor, "MPI_Allreduce", 1, 1);
+  sent.add<double>(mesh.world().size(), "MPI_Allreduce", 1, 1);
   return sent;
 }
 
 /// Of `DataParallel::mean`.
 inline Traffic mean_traffic(comm::Mesh const& mesh) {
   Traffic sent;
-  sent.add<double>(mesh.replicas().size(), "MPI_Allreduce", 1, 1);
+  sent.add<double>(mesh.world().size(), "MPI_Allreduce", 1, 1);
   return sent;
 }
 

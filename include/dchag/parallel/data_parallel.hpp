@@ -4,7 +4,8 @@
 
 #include <dchag/core/description.hpp>
 #include <dchag/parallel/detail/flat_units.hpp>
-#include <dchag/parallel/detail/gradient_pool.hpp>
+#include <dchag/parallel/detail/gradient_sums.hpp>
+#include <dchag/parallel/detail/passes.hpp>
 #include <dchag/parallel/detail/value_pool.hpp>
 #include <dchag/parallel/gradient_sum.hpp>
 
@@ -40,15 +41,31 @@ concept HasUnits = HasParameters<M> && requires(M& model) {
 ///     optimizer.step(exec, training, rate);
 ///     training.values_changed();                                       // all ranks see the new values
 ///
-/// Replicas have equally many samples of a loss that is their mean. With begin_step(K) forward and backward run K times
-/// before finish_backward, and gradients are means over K micro-batches as well; with `full` each of them is summed
-/// over the shards, otherwise only the last. Forward passes alone, to evaluate, need nothing else at any time between
-/// values_changed and begin_step.
+/// Micro-batches: after begin_step(K) the model goes forward and backward K times before finish_backward, and gradients
+/// are means over K micro-batches as well; with `full` each of them is summed over the shards, otherwise only the last.
+/// A pass begins when the first unit goes backward, the next when a unit goes backward again. Not every unit need be in
+/// each. Passes that have no unit in common are announced by begin_pass. Forward passes alone, to evaluate, need
+/// nothing else at any time between values_changed and begin_step.
+///
+/// Unequal numbers of samples: the loss of each pass is a mean over its samples, and begin_pass says how many these
+/// are. Gradients are then means over the samples of all replicas and micro-batches. The ranks of a tensor group share
+/// their samples and say the same. A replica that has none for a pass calls empty_pass in the place of forward and
+/// backward:
+///
+///     if (samples == 0) training.empty_pass();
+///     else training.begin_pass(samples), model.forward(...), loss = model.backward(...);
+///     ...
+///     loss = training.mean(loss, samples);
 ///
 /// Each unit (layers/unit.hpp) is one flat array of parameters that begin at multiples of 64 bytes, in order:
 /// partial gradients, replicated, distributed; padded to the number of shards, and to the largest of the ranks of
-/// `mesh.tensor()`. A shard is one contiguous part of it. What is held and sent: sharding.hpp. Partial gradients are
-/// summed over `mesh.tensor()` at the end. A step in steady state allocates no View.
+/// `mesh.tensor()`. A shard is one contiguous part of it. What is held and sent: sharding.hpp. A step in steady state
+/// allocates no View.
+///
+/// Ranks may run on processors of several kinds, which round differently. Activations then differ a little between the
+/// ranks of a tensor group, and with them the gradients that each of these computes of the same replicated parameter.
+/// finish_backward leaves the mean of them on all, bit for bit the same, and with an optimizer that updates each value
+/// by itself, at a rate that is the same on all ranks, whatever several ranks hold stays equal.
 ///
 /// The model works on the `exec` given here. It and the mesh must outlive this object and not be moved, and each unit
 /// is used by itself and at most once in a backward pass. After an exception that every rank caught, begin_step begins
@@ -67,19 +84,19 @@ private:
   using Values = typename FlatUnit::Values;
 
 public:
-  /// Gives every replica the values of the first. `model` is whole, as it was made; or `deferred`, all or some of it,
-  /// and never holds more than sharding.hpp says: with `full` each rank makes the initial values of its own shard,
-  /// which must be the same on all replicas. 16 of each parameter are compared; a unit in which they differ, or which
-  /// not all replicas deferred, becomes whole in a buffer, as do those that hold values.
+  /// Gives every replica the values of the first, and every tensor-parallel rank the first one's of what they share.
+  /// `model` is whole, as it was made; or `deferred`, all or some of it, and never holds more than sharding.hpp says:
+  /// with `full` each rank makes the initial values of its own shard, which must be the same on all replicas. 16 of
+  /// each parameter are compared; a unit in which they differ, or which not all replicas deferred, becomes whole in a
+  /// buffer, as do those that hold values.
   ///
   /// Collective: all ranks of the mesh, which agree on units and sizes by a few small all-reduces; one broadcast for
-  /// each unit, over the replicas, or of a shard over its copies.
-  /// Throws: CommError if the replicas' models or the policies differ, or
-  /// tensor-parallel ranks do not hold the same replicated parameters; Error if two units name the same parameter, or
-  /// one holds no values. On every rank.
+  /// each unit, over the replicas, or of a shard over its copies, and one of what tensor-parallel ranks share of it.
+  /// Throws: CommError if the replicas' models or the policies differ, or tensor-parallel ranks do not hold the same
+  /// replicated parameters; Error if two units name the same parameter, or one holds no values. On every rank.
   DataParallel(ExecutionSpace const& exec, comm::Mesh const& mesh, Model& model, Sharding sharding = Sharding::none)
       : m_exec(exec), m_mesh(mesh), m_model(model), m_sharding(mesh.shape().shard > 1 ? sharding : Sharding::none),
-        m_units(detail::find_units(model, m_sharding)) {
+        m_units(detail::find_units(model, m_sharding)), m_passes(mesh), m_sums(exec, mesh, m_units) {
     detail::arrange(mesh, m_sharding, m_units);
     if (m_sharding == Sharding::full) detail::compare_beginnings(mesh, m_units);
     allocate_pools();
@@ -102,38 +119,68 @@ public:
   comm::Mesh const& mesh() const { return m_mesh; }
 
   /// Begins a step of so many forward and backward passes, the same number on all ranks: all gradients are zero.
-  /// Throws: Error unless there is at least one.
+  /// Collective: with `full`, one all-reduce of 16 bytes over all ranks of the mesh.
+  /// Throws: Error unless there is at least one; CommError, with `full`, if ranks say different numbers.
   void begin_step(std::size_t micro_batches = 1) {
     require<Error>(micro_batches > 0, "DataParallel::begin_step: 0 micro-batches, expected at least 1");
+    if (m_sharding == Sharding::full) // else a rank would wait for values in a pass that others do not make
+      comm::require_same(m_mesh.world(), "DataParallel::begin_step", "micro_batches", micro_batches);
     m_values.wait();
-    m_gradients.drop();
-    for (auto& unit : m_units) {
-      unit.pending.wait();
-      unit.passes = 0;
-      Kokkos::deep_copy(m_exec, unit.gradients, T(0));
-    }
+    m_sums.begin_step();
+    for (auto& unit : m_units) unit.last_pass = 0;
     m_in_use = nullptr;
-    m_micro_batches = micro_batches;
+    m_passes.begin_step(micro_batches);
   }
 
-  /// Ends the backward passes of a step: this rank's gradients are means over replicas and micro-batches.
+  /// The next backward pass counts `weight` times, such as the number of its samples; 1 if this is not called. To be
+  /// called before the pass, by all ranks of a tensor group with the same number. Not collective.
+  /// Throws: Error unless the step has one more pass and weight is above 0.
+  void begin_pass(double weight = 1) {
+    require_pass("begin_pass");
+    require<Error>(0 < weight && weight <= std::numeric_limits<double>::max(), "DataParallel::begin_pass: weight is ",
+                   weight, ", expected above 0 (empty_pass makes a pass without samples)");
+    start_pass(weight, true);
+  }
+
+  /// Takes the place of a forward and a backward pass for which this replica has no samples.
+  /// Collective: with `full`, what these send over `mesh.shard()`, where the other replicas use each unit once in the
+  /// forward pass, in order, and once in the backward pass, in reverse. Throws: Error unless the step has one more
+  /// pass.
+  void empty_pass() {
+    require_pass("empty_pass");
+    start_pass(0, true);
+    std::size_t const n = m_units.size() - 1;
+    for (std::size_t i = 0; i < n && m_sharding == Sharding::full; ++i) {
+      before_forward(i);
+      after_forward(i);
+    }
+    for (std::size_t i = n; i-- > 0;) {
+      before_backward(i);
+      after_backward(i);
+    }
+  }
+
+  /// Ends the backward passes of a step: this rank's gradients are means over replicas and micro-batches, or their
+  /// samples, and of replicated parameters over the ranks of a tensor group. What several ranks hold is the same on all
+  /// of them, bit for bit.
   /// Collective: all ranks of the mesh; what has not been summed yet is, see sharding.hpp.
-  /// Throws: Error without begin_step before it, CommError.
+  /// Throws: Error without begin_step before it; CommError or Error, on every rank, if ranks began the step with
+  /// different numbers of passes, one made fewer, no pass had samples, or the ranks of a tensor group gave different
+  /// weights. Then begin_step begins anew. Where a rank made fewer passes than others of its tensor group, which wait
+  /// for it inside of the model, it throws alone.
   void finish_backward() {
     require_step("finish_backward");
+    if (m_units.size() == 1) // of a model without units nobody sees the passes
+      while (m_passes.missing() > 0) start_pass(1, false);
+    if (m_passes.missing() > 0) {
+      m_passes.note_missing();
+      while (m_passes.missing() > 0) empty_pass(); // what the others send must find its match
+    }
     m_values.wait();
-    m_gradients.finish(m_exec, m_mesh);
-    for (std::size_t i = m_units.size(); i-- > 0;)
-      if (m_units[i].passes < m_micro_batches) sum_late(m_units[i]);
-    m_gradients.finish(m_exec, m_mesh);
-    for (auto& unit : m_units) unit.pending.wait();
-    sum_partial_gradients();
-    auto const count = static_cast<double>(m_mesh.replicas().size()) * static_cast<double>(m_micro_batches);
-    for (auto const& unit : m_units)
-      if (count > 1)
-        detail::for_each_number(m_exec, "dchag::parallel::mean_gradients", unit.own.size(),
-                                detail::ScaleBy<Values>{unit.own_gradients(), static_cast<T>(1 / count)});
-    m_micro_batches = 0;
+    m_sums.start_rest(m_passes.weight());
+    auto const tally = m_passes.tally();
+    m_sums.finish();
+    m_sums.make_means(m_passes.end_step(tally));
   }
 
   /// After this rank's values were changed, by an optimizer for instance; `load_checkpoint` calls it by itself.
@@ -143,14 +190,27 @@ public:
     m_values.forget();
     for (auto& unit : m_units)
       if (unit.sharding == Sharding::optimizer)
-        unit.pending = comm::start_all_gather(m_exec, m_mesh.shard(), unit.own_values(), unit.values);
-    for (auto& unit : m_units) unit.pending.wait();
+        unit.pending[0] = comm::start_all_gather(m_exec, m_mesh.shard(), unit.own_values(), unit.values);
+    for (auto& unit : m_units) unit.wait();
   }
 
-  /// The mean over the replicas of a number, such as the loss.
-  /// Collective: one all-reduce of a double over the replicas. Throws: CommError.
+  /// The mean over the replicas of a number, such as the loss. Of each tensor group the first rank's counts, and all
+  /// ranks get the same, bit for bit.
+  /// Collective: one all-reduce of a double over all ranks of the mesh. Throws: CommError.
   double mean(double value) const {
-    return comm::all_reduce(m_mesh.replicas(), value, comm::Reduce::sum) / m_mesh.replicas().size();
+    double const own = m_mesh.tensor_index() == 0 ? value : 0;
+    return comm::all_reduce(m_mesh.world(), own, comm::Reduce::sum) / m_mesh.replicas().size();
+  }
+  /// The same, where each replica's number counts `weight` times; where that is 0, the number may be anything.
+  /// Collective: one all-reduce of two doubles over all ranks of the mesh.
+  /// Throws: CommError; Error, on every rank, unless the weights sum to a number above 0.
+  double mean(double value, double weight) const {
+    bool const counts = m_mesh.tensor_index() == 0 && weight != 0;
+    std::vector<double> const own{counts ? weight * value : 0, counts ? weight : 0};
+    auto const sums = comm::all_reduce(m_mesh.world(), own, comm::Reduce::sum);
+    comm::require_together<Error>(m_mesh.world(), sums[1] > 0, "DataParallel::mean: weights sum to ", sums[1],
+                                  ", expected above 0");
+    return sums[0] / sums[1];
   }
 
   /// For `gradient_norm` and `clip_gradients`.
@@ -173,17 +233,18 @@ public:
   void after_forward(std::size_t index) override { end_use(index); }
   void before_backward(std::size_t index) override {
     require_step("backward");
-    auto const& unit = begin_use(index);
-    require<Error>(unit.passes < m_micro_batches, "DataParallel: ", unit.name, " goes backward once more after ",
-                   unit.passes, " passes, expected as many as begin_step says");
-    if (unit.sharding == Sharding::full)
-      unit.bind(whole_values(index, index - 1), m_gradients.acquire(m_exec, m_mesh, unit));
+    auto& unit = begin_use(index);
+    if (m_passes.begun() == 0 || unit.last_pass == m_passes.begun()) {
+      require<Error>(m_passes.missing() > 0, "DataParallel: ", unit.name, " goes backward once more after ",
+                     m_passes.begun(), " passes, expected as many as begin_step says");
+      require<Error>(!m_passes.is_announced(), "DataParallel: ", unit.name,
+                     " goes backward once more in one pass, expected begin_pass before each or none");
+      start_pass(1, false);
+    }
+    unit.last_pass = m_passes.begun();
+    if (unit.sharding == Sharding::full) unit.bind(whole_values(index, index - 1), m_sums.acquire(unit));
   }
-  void after_backward(std::size_t index) override {
-    auto& unit = end_use(index);
-    ++unit.passes;
-    if (unit.sharding == Sharding::full || unit.passes == m_micro_batches) sum(unit);
-  }
+  void after_backward(std::size_t index) override { m_sums.add(end_use(index), m_passes.weight(), m_passes.is_last()); }
 
 private:
   void allocate_pools() {
@@ -193,12 +254,19 @@ private:
       if (unit.sharding != Sharding::none) largest_shard = (std::max)(largest_shard, unit.own.size());
     }
     if (largest > 0) m_values.reserve(m_exec, largest, m_units.size() - 1);
-    m_gradients.reserve(m_exec, largest, largest_shard);
+    m_sums.reserve(largest, largest_shard);
   }
 
   void require_step(char const* what) const {
-    require<Error>(m_micro_batches > 0, "DataParallel: ", what, " outside of a step, expected begin_step before it");
+    require<Error>(m_passes.in_step(), "DataParallel: ", what, " outside of a step, expected begin_step before it");
   }
+
+  void require_pass(char const* what) const {
+    require_step(what);
+    require<Error>(m_passes.missing() > 0, "DataParallel: ", what, " once more after ", m_passes.begun(),
+                   " passes, expected as many as begin_step says");
+  }
+  void start_pass(double weight, bool announced) { m_sums.reweigh(m_passes.begin(weight, announced)); }
 
   FlatUnit& begin_use(std::size_t index) {
     auto& unit = m_units[index];
@@ -212,8 +280,7 @@ private:
     m_in_use = nullptr;
     if (unit.sharding == Sharding::full) unit.bind(Values(), Values());
     m_values.progress();
-    m_gradients.progress();
-    for (auto& other : m_units) other.pending.progress();
+    m_sums.progress();
     return unit;
   }
 
@@ -223,44 +290,14 @@ private:
                             next < m_units.size() - 1 ? &m_units[next] : nullptr);
   }
 
-  void sum(FlatUnit& unit) {
-    if (unit.sharding == Sharding::none)
-      unit.pending = comm::start_all_reduce(m_exec, m_mesh.replicas(), unit.gradients, comm::Reduce::sum);
-    else
-      m_gradients.start(m_exec, m_mesh, unit, unit.passes == m_micro_batches);
-  }
-
-  // Of a unit that was not in every backward pass, or no unit.
-  void sum_late(FlatUnit& unit) {
-    unit.passes = m_micro_batches;
-    if (unit.sharding == Sharding::full) // each pass was summed over the shards
-      unit.pending = comm::start_all_reduce(m_exec, m_mesh.data(), unit.gradients, comm::Reduce::sum);
-    else
-      sum(unit);
-  }
-
-  void sum_partial_gradients() {
-    for (auto& unit : m_units) {
-      auto const held = detail::intersection(Range{0, unit.partial}, unit.own);
-      Range const place{held.begin - unit.own.begin, held.end - unit.own.begin};
-      if (held.size() > 0)
-        unit.pending = comm::start_all_reduce(m_exec, m_mesh.tensor(), detail::part(unit.own_gradients(), place),
-                                              comm::Reduce::sum);
-    }
-    for (auto& unit : m_units) unit.pending.wait();
-  }
-
   // An exception is on its way out of the program: other ranks may never take part in what is under way, and what MPI
   // may still write to has to stay.
   void abandon() {
     auto* const kept = new std::vector<Values>;
     auto const keep = [&](Values const& buffer) { kept->push_back(buffer); };
     m_values.for_each_buffer(keep);
-    m_gradients.for_each_buffer(keep);
-    for (auto const& unit : m_units) {
-      keep(unit.values);
-      keep(unit.gradients);
-    }
+    m_sums.for_each_buffer(keep);
+    for (auto const& unit : m_units) keep(unit.values);
   }
 
   ExecutionSpace m_exec;
@@ -270,10 +307,10 @@ private:
   int m_exceptions = std::uncaught_exceptions();
   std::vector<FlatUnit> m_units;
   std::vector<Parameter<ExecutionSpace, T>> m_own;
-  std::size_t m_micro_batches = 0; // 0 outside of a step
   FlatUnit const* m_in_use = nullptr;
+  detail::Passes m_passes;
   detail::ValuePool<ExecutionSpace, T> m_values; // these go before the units
-  detail::GradientPool<ExecutionSpace, T> m_gradients;
+  detail::GradientSums<ExecutionSpace, T> m_sums;
 };
 
 } // namespace dchag::parallel

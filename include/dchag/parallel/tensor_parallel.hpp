@@ -54,7 +54,9 @@ inline Range own_share(comm::Communicator const& tensor, std::string const& name
   return comm::own_part(tensor, count);
 }
 
-/// Sums the gradients of which each rank of tensor parallelism has its share only, once per step.
+/// Sums the gradients of which each rank of tensor parallelism has its share only, once per step, where there is no
+/// `DataParallel` to do it. Replicated gradients stay as each rank computed them: on processors that round differently
+/// they are not the same, and the parameters drift apart; `DataParallel` keeps them equal.
 /// Collective: one all-reduce of the numbers of all such parameters; none if there is none, or one rank.
 template <KokkosExecutionSpace ExecutionSpace, HasParameters Model>
 void sum_partial_gradients(Workspace<ExecutionSpace>& workspace, comm::Communicator const& tensor, Model& model) {

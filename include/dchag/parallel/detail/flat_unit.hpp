@@ -9,6 +9,7 @@
 #include <dchag/parallel/sharding.hpp>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 namespace dchag::parallel::detail {
@@ -37,13 +38,15 @@ struct FlatUnit {
   std::vector<Parameter<ExecutionSpace, T>*> parameters; // in the order in which they lie
   std::vector<Range> places;                             // of each
   std::size_t partial = 0;                               // [0, partial) have partial gradients
-  std::size_t alike = 0;                                 // [0, alike) are the same on all tensor-parallel ranks
+  std::size_t alike = 0;                                 // [0, alike) are the same on all tensor-parallel ranks;
+                                                         // all of it, if none of them has anything of its own
   std::size_t size = 0;                                  // a multiple of the number of shards
   Range own;                                             // what this rank's shard is of it
   Values values, gradients;                              // all of it; of `full` the shard only
   bool begins_alike = false;                             // deferred, and the same on all replicas
-  std::size_t passes = 0;                                // backward passes in this step
-  comm::Pending pending;                                 // what this rank's part takes part in; goes first
+  std::size_t last_pass = 0;                             // of this step, in which it went backward; from 1 on
+  bool done = false;                                     // no pass of this step adds to its gradients any more
+  std::array<comm::Pending, 2> pending;                  // what this rank's part takes part in; goes first
 
   /// Finds everybody's place. `size` is not yet padded.
   void arrange() {
@@ -60,12 +63,14 @@ struct FlatUnit {
     }
   }
 
-  /// Pads to a multiple of the number of shards.
-  void pad(comm::Communicator const& shard, bool sharded) {
-    auto const S = sharded ? static_cast<std::size_t>(shard.size()) : 1;
-    auto const s = sharded ? static_cast<std::size_t>(shard.rank()) : 0;
+  /// Pads to a multiple of the number of shards. `size` is the largest of the tensor-parallel ranks.
+  void pad(comm::Mesh const& mesh, bool sharded) {
+    auto const S = sharded ? static_cast<std::size_t>(mesh.shard().size()) : 1;
+    auto const s = sharded ? static_cast<std::size_t>(mesh.shard().rank()) : 0;
+    bool const all_alike = mesh.tensor().size() == 1 || size == alike;
     size = (size + S - 1) / S * S;
     own = {s * (size / S), (s + 1) * (size / S)};
+    if (all_alike) alike = size;
   }
 
   /// A number made of how the parameters begin, of 16 values of each; 0 unless all are deferred.
@@ -95,6 +100,19 @@ struct FlatUnit {
       else
         Kokkos::deep_copy(exec, place, part(parameters[i]->values(), run));
     }
+  }
+
+  /// What of this rank's part, counted from where that begins, lies in `range` of the unit.
+  Range in_own(Range range) const {
+    Range const held = intersection(range, own);
+    return held.size() > 0 ? Range{held.begin - own.begin, held.end - own.begin} : Range{0, 0};
+  }
+
+  void wait() {
+    for (auto& collective : pending) collective.wait();
+  }
+  void progress() {
+    for (auto& collective : pending) collective.progress();
   }
 
   /// This rank's part, of which its optimizer knows.

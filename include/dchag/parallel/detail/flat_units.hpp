@@ -63,6 +63,8 @@ void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
     unit.arrange();
     tensor.emplace_back(concat("values with partial gradients of ", unit.name), unit.partial);
     tensor.emplace_back(concat("replicated values of ", unit.name), unit.alike);
+    for (std::size_t i = 0; i < unit.places.size() && unit.places[i].end <= unit.alike; ++i)
+      tensor.emplace_back(concat("replicated parameter ", i, " of ", unit.name), unit.parameters[i]->name());
     sizes.push_back(unit.size);
   }
   // what differs within one group must not leave the others waiting
@@ -71,7 +73,7 @@ void arrange(comm::Mesh const& mesh, Sharding sharding, Units& units) {
   sizes = comm::all_reduce(mesh.tensor(), sizes, comm::Reduce::max);
   for (std::size_t i = 0; i < units.size(); ++i) {
     units[i].size = sizes[i];
-    units[i].pad(mesh.shard(), sharding != Sharding::none);
+    units[i].pad(mesh, sharding != Sharding::none);
   }
 }
 
@@ -90,10 +92,11 @@ void compare_beginnings(comm::Mesh const& mesh, Units& units) {
     units[i].begins_alike = largest[2 * i] == ~largest[2 * i + 1] && largest[2 * i] != 0;
 }
 
-/// Gives the unit arrays of its own and fills them with the values of the first replica: those that the parameters
-/// hold, or initial ones. `scratch` has room for all of a unit that will hold a shard only.
-/// Collective: one broadcast: of the unit over the replicas, or, if it is sharded and begins alike, of the shard over
-/// the copies.
+/// Gives the unit arrays of its own and fills them with the values of the first replica, of which those that
+/// tensor-parallel ranks share are the first one's: those that the parameters hold, or initial ones. `scratch` has room
+/// for all of a unit that will hold a shard only.
+/// Collective: one broadcast of the unit over the replicas, or, if it is sharded and begins alike, of the shard over
+/// the copies; and one of the values that are shared over `mesh.tensor()`.
 template <class ExecutionSpace, class T>
 void take_over(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<ExecutionSpace, T>& unit,
                Tensor<ExecutionSpace, T, 1> const& scratch) {
@@ -112,6 +115,9 @@ void take_over(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<Exec
     comm::broadcast(exec, mesh.replicas(), whole, 0);
     if (sharded) Kokkos::deep_copy(exec, unit.values, part(whole, unit.own));
   }
+  // Initial values are computed, and kinds of processors may round them differently.
+  Range const shared = sharded ? unit.in_own({0, unit.alike}) : Range{0, unit.alike};
+  if (shared.size() > 0) comm::broadcast(exec, mesh.tensor(), part(unit.values, shared), 0);
   exec.fence(); // what the parameters held is freed
   unit.bind(sharded ? Values() : unit.values, sharded ? Values() : unit.gradients);
 }

@@ -24,6 +24,26 @@ void for_each_number(ExecutionSpace const& exec, std::string const& label, std::
   Kokkos::parallel_for(label, Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::size_t>>(exec, 0, count), f);
 }
 
+template <KokkosExecutionSpace ExecutionSpace, class Values>
+void scale(ExecutionSpace const& exec, Values const& values, double factor) {
+  if (factor != 1)
+    for_each_number(exec, "dchag::parallel::scale_gradients", values.size(),
+                    ScaleBy<Values>{values, static_cast<typename Values::value_type>(factor)});
+}
+
+/// Begins to sum the gradients of this rank's part of a unit over all ranks that hold the same. Of what tensor-parallel
+/// ranks share, each of them computed all: they are summed as well, so that no rounding of one rank remains its own.
+template <KokkosExecutionSpace ExecutionSpace, class T>
+void start_sum_over_holders(ExecutionSpace const& exec, comm::Mesh const& mesh, FlatUnit<ExecutionSpace, T>& unit) {
+  auto const start = [&](comm::Communicator const& holders, Range range) {
+    auto const own = part(unit.own_gradients(), unit.in_own(range));
+    return comm::start_all_reduce(exec, holders, own, comm::Reduce::sum);
+  };
+  bool const whole = unit.sharding == Sharding::none;
+  unit.pending[0] = start(whole ? mesh.world() : mesh.holders(), {0, unit.alike});
+  unit.pending[1] = start(whole ? mesh.replicas() : mesh.data(), {unit.alike, unit.size});
+}
+
 /// Two buffers from which units' gradients are summed into the ranks' shards: one is summed while the other is filled.
 template <class ExecutionSpace, class T>
 class GradientPool {
@@ -47,12 +67,13 @@ public:
     return whole;
   }
 
-  /// Begins to sum a unit's gradients over the shards: those last acquired, if it holds a shard of them only. If they
-  /// are the last of the step, they go on to the copies.
-  void start(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit& unit, bool last) {
+  /// Begins to sum a unit's gradients, `weight` times, over the shards: those last acquired, if it holds a shard of
+  /// them only. If they are the last of the step, they go on to all that hold the same shard.
+  void start(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit& unit, double weight, bool last) {
     if (unit.size == 0) return;
     auto& slot = free_slot(exec, mesh);
     auto const whole = unit.sharding == Sharding::full ? part(slot.whole, Range{0, unit.size}) : unit.gradients;
+    scale(exec, whole, weight);
     slot.unit = &unit;
     slot.last = last;
     slot.pending = comm::start_reduce_scatter(exec, mesh.shard(), whole, part(slot.sum, Range{0, unit.own.size()}));
@@ -107,7 +128,7 @@ private:
       for_each_number(exec, "dchag::parallel::add_gradients", own.size(), AddTo<Values>{own, sum});
     else
       Kokkos::deep_copy(exec, own, sum);
-    if (slot.last) unit.pending = comm::start_all_reduce(exec, mesh.data(), own, comm::Reduce::sum);
+    if (slot.last) start_sum_over_holders(exec, mesh, unit);
     return slot;
   }
 
