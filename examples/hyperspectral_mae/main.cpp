@@ -10,6 +10,7 @@
 #include <dchag/comm/session.hpp>
 
 #include "checks.hpp"
+#include "progress_state.hpp"
 #include "reading.hpp"
 #include "report.hpp"
 #include "resources.hpp"
@@ -52,8 +53,13 @@ int run(Options options, Communicator const& communicator) {
 
   // Every rank reads the same files.
   auto const data = local_stage(communicator, "reading the data", [&] { return read_data(options); });
-  dchag::comm::require_same(communicator, "hyperspectral_mae", // the files may be a node's own
-                            {{"bands of the data", data.channels()}, {"checksum of the data", data.checksum()}});
+  // They may be a node's own.
+  dchag::comm::require_same(communicator, "hyperspectral_mae", "bands of the data", data.channels());
+  double const checksum = dchag::comm::from_rank(communicator, 0, data.checksum());
+  collectively(communicator, [&] {
+    dchag::require<dchag::Error>(same_checksum(data.checksum(), checksum), "checksum of the data is ", data.checksum(),
+                                 ", expected ", checksum, " as on rank 0");
+  });
   options.model.channels = data.channels();
   options.model.channel_names = data.channel_names();
   collectively(communicator, [&] { check_models(options, data.channels(), data.size(Split::test)); });

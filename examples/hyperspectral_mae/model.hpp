@@ -29,10 +29,11 @@ public:
 
   virtual ~Model() = default;
 
-  /// One step of AdamW under the mask number `draw`. If loss or gradients are not finite, the parameters stay.
+  /// One step of AdamW under the mask number `draw`. If loss or gradients are not finite, the parameters stay. Loss and
+  /// norm are the same on all ranks, bit for bit, and the rate has to be.
   virtual Step train(std::span<float const> batch, std::uint64_t draw, double learning_rate) = 0;
 
-  /// The loss over the hidden positions.
+  /// The loss over the hidden positions, as rank 0 computes it.
   virtual double evaluate(std::span<float const> batch, Visible const& visible) = 0;
 
   /// (B, C, H, W) as the decoder makes it, visible positions included.

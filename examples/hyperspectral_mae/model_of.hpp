@@ -65,7 +65,7 @@ public:
   double evaluate(std::span<float const> batch, Visible const& visible) override {
     show(batch, visible);
     m_model.forward(m_workspace, m_context, own_image(), m_mask);
-    return m_model.loss(m_workspace.exec(), m_context, m_image, m_mask);
+    return dchag::comm::from_rank(m_mesh.world(), 0, m_model.loss(m_workspace.exec(), m_context, m_image, m_mask));
   }
 
   std::vector<float> predict(std::span<float const> batch, Visible const& visible) override {

@@ -4,8 +4,9 @@
 
 #include "pictures/whole_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 #include <system_error>
@@ -20,13 +21,10 @@ std::set<std::string> const described{"--model",         "--crop",           "--
 
 // The data, and the options that decide.
 std::vector<dchag::comm::Setting> deciding(std::string const& model, Options const& options, Dataset const& data) {
-  char checksum[32]; // to the digits that every compiler's rounding leaves
-  std::snprintf(checksum, sizeof checksum, "%.7g", data.checksum());
   std::vector<dchag::comm::Setting> all{{"--model", model},
                                         {"bands of the data", data.channels()},
                                         {"cubes to train on", data.size(Split::train)},
-                                        {"cubes held out", data.size(Split::test)},
-                                        {"checksum of the data", std::string(checksum)}};
+                                        {"cubes held out", data.size(Split::test)}};
   for (auto& setting : deciding_settings(options)) all.push_back(std::move(setting));
   return all;
 }
@@ -37,16 +35,22 @@ std::string key_of(dchag::comm::Setting const& setting) {
 
 } // namespace
 
+bool same_checksum(double a, double b) {
+  return std::fabs(a - b) <= 1e-6 * std::max(std::fabs(a), std::fabs(b));
+}
+
 dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,
                             Dataset const& data) {
-  dchag::Texts texts;
-  for (auto const& setting : deciding(model, options, data))
-    if (described.count(setting.name) == 0) texts[key_of(setting)] = setting.value;
-  for (dchag::comm::Setting const& setting :
-       {dchag::comm::Setting{"step", state.step}, dchag::comm::Setting{"loss_sum", state.loss_sum},
-        dchag::comm::Setting{"summed", state.summed}})
-    texts[setting.name] = setting.value;
-  return dchag::Metadata(std::move(texts));
+  std::vector<dchag::comm::Setting> all{{"checksum of the data", data.checksum()},
+                                        {"step", state.step},
+                                        {"loss_sum", state.loss_sum},
+                                        {"summed", state.summed}};
+  for (auto& setting : deciding(model, options, data)) {
+    if (described.count(setting.name) > 0) continue;
+    setting.name = key_of(setting);
+    all.push_back(std::move(setting));
+  }
+  return dchag::Metadata(all);
 }
 
 ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& model, Options const& options,
@@ -58,6 +62,10 @@ ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& 
     dchag::require<dchag::Error>(stored == setting.value, "--resume: the checkpoint was written with ", setting.name,
                                  ' ', stored, ", expected ", setting.value);
   }
+  double const checksum = metadata.get<double>("checksum of the data");
+  dchag::require<dchag::Error>(same_checksum(checksum, data.checksum()),
+                               "--resume: the checkpoint was written with checksum of the data ", checksum,
+                               ", expected ", data.checksum());
   return {metadata.get<std::size_t>("step"), metadata.get<double>("loss_sum"), metadata.get<std::size_t>("summed")};
 }
 

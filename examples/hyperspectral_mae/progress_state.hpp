@@ -20,6 +20,9 @@ struct ProgressState {
   std::size_t summed = 0; ///< how many
 };
 
+/// Whether two checksums tell of the same data, which compilers and kinds of processors sum up with other roundings.
+bool same_checksum(double a, double b);
+
 /// As metadata of a checkpoint, with what a run that goes on must share: the options that decide what is learned, and
 /// the data; without those that the description of the model in the checkpoint has.
 dchag::Metadata to_metadata(ProgressState const& state, std::string const& model, Options const& options,

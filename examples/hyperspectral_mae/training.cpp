@@ -180,14 +180,13 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   double test = model.evaluate(evaluation.batch, evaluation.visible);
   for (std::size_t step = state.step; step < options.steps && !curve.stopped; ++step) {
     data.batch(Split::train, {options.model.seed, step}, crop, options.augment, batch);
-    double const rate = schedule.rate(step);
+    double const rate = dchag::comm::from_rank(communicator, 0, schedule.rate(step)); // all ranks may not round alike
     auto const begin = Clock::now();
     auto const result = model.train(batch, step, rate);
     step_seconds.push_back(since(begin));
     bool const finite = dchag::math::is_finite(result.loss) && dchag::math::is_finite(result.gradient_norm);
-    dchag::comm::collectively(communicator, [&] {
-      if (!finite) throw dchag::Error(not_finite(name, step, result, model));
-    });
+    if (!finite) // on all ranks
+      dchag::comm::collectively(communicator, [&] { throw dchag::Error(not_finite(name, step, result, model)); });
     state.loss_sum += result.loss;
     ++state.summed;
     curve.stopped =

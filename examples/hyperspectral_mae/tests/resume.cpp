@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 #include <support/made_folder.hpp>
+#include <support/other_processor.hpp>
 #include <support/sentence.hpp>
 #include <sys/resource.h>
 
@@ -195,4 +196,45 @@ TEST_CASE("the table of a curve is cut beside itself: it is whole before, after,
   CHECK(dchag::test::sentence_of([&] { cut_curve(table, 2); }) ==
         "--resume: cannot read '" + table.string() + "': Is a directory");
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("where ranks round differently a run passes its checkpoints, and all hold what is stored") {
+  Communicator const world(MPI_COMM_WORLD);
+  dchag::test::OtherProcessor const other(world.rank() == 1);
+  auto options =
+      small_options(std::filesystem::temp_directory_path() / ("dchag_rounding_p" + std::to_string(world.size())));
+  options.model.width = options.model.decoder_width = 64;
+  options.checkpoint_every = 3;
+  if (world.rank() == 0) std::filesystem::remove_all(options.out);
+  MPI_Barrier(world.native());
+  Dataset const data({.scene = {.lines = 8, .samples = 8, .bands = 12}, .test_scenes = 2});
+  Mesh const mesh(world, {world.size(), 1, 1});
+  auto const model = make_model("c0@4", options.model, mesh);
+  auto const evaluation = make_evaluation(data, options);
+  auto const curve = train(*model, "c0@4", data, evaluation, options, world);
+  CHECK(curve.steps == std::vector<double>{3, 6, 7});
+
+  auto const same = [&](std::vector<float> const& numbers) {
+    return dchag::comm::all_reduce(world, numbers, dchag::comm::Reduce::min) ==
+           dchag::comm::all_reduce(world, numbers, dchag::comm::Reduce::max);
+  };
+  auto const values = [&] { // of the arrays that every rank holds: optimizer, decoder and head
+    std::vector<float> all;
+    auto const checkpoint = model->checkpoint({});
+    for (auto const& array : checkpoint.arrays())
+      if (array.name.find("decoder") != array.name.npos || array.name.find("head") != array.name.npos)
+        array.read([&](void const* numbers) {
+          auto const* const begin = static_cast<float const*>(numbers);
+          all.insert(all.end(), begin, begin + array.piece.size());
+        });
+    return all;
+  };
+  auto const before = values();
+  CHECK(before.size() > 3 * 64 * 64);
+  CHECK(same(before));
+  dchag::load_checkpoint(world, options.out / "checkpoints_c0@4" / "step_00000007.safetensors", model->checkpoint({}));
+  CHECK(values() == before);
+  if (world.size() > 1) CHECK_FALSE(same(model->predict(evaluation.batch, evaluation.visible))); // they do round so
+  MPI_Barrier(world.native());
+  if (world.rank() == 0) std::filesystem::remove_all(options.out);
 }
