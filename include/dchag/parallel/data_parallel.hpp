@@ -137,8 +137,8 @@ public:
   /// Throws: Error unless the step has one more pass and weight is above 0.
   void begin_pass(double weight = 1) {
     require_pass("begin_pass");
-    require<Error>(0 < weight && weight <= std::numeric_limits<double>::max(), "DataParallel::begin_pass: weight is ",
-                   weight, ", expected above 0 (empty_pass makes a pass without samples)");
+    require<Error>(math::is_finite(weight) && weight > 0, "DataParallel::begin_pass: weight is ", weight,
+                   ", expected above 0 (empty_pass makes a pass without samples)");
     start_pass(weight, true);
   }
 
@@ -205,7 +205,7 @@ public:
   /// Collective: one all-reduce of two doubles over all ranks of the mesh.
   /// Throws: CommError; Error, on every rank, unless the weights sum to a number above 0.
   double mean(double value, double weight) const {
-    bool const counts = m_mesh.tensor_index() == 0 && weight != 0;
+    bool const counts = m_mesh.tensor_index() == 0 && !math::equal(weight, 0.0);
     std::vector<double> const own{counts ? weight * value : 0, counts ? weight : 0};
     auto const sums = comm::all_reduce(m_mesh.world(), own, comm::Reduce::sum);
     comm::require_together<Error>(m_mesh.world(), sums[1] > 0, "DataParallel::mean: weights sum to ", sums[1],

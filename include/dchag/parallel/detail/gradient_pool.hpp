@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/number.hpp>
 #include <dchag/parallel/detail/flat_unit.hpp>
 
 namespace dchag::parallel::detail {
@@ -26,7 +27,7 @@ void for_each_number(ExecutionSpace const& exec, std::string const& label, std::
 
 template <KokkosExecutionSpace ExecutionSpace, class Values>
 void scale(ExecutionSpace const& exec, Values const& values, double factor) {
-  if (factor != 1)
+  if (!math::equal(factor, 1.0))
     for_each_number(exec, "dchag::parallel::scale_gradients", values.size(),
                     ScaleBy<Values>{values, static_cast<typename Values::value_type>(factor)});
 }

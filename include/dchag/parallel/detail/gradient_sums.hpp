@@ -78,7 +78,7 @@ public:
   /// computed all.
   void make_means(double total) {
     double const shared = total * m_mesh.tensor().size();
-    if (shared == 1) return;
+    if (math::equal(shared, 1.0)) return;
     for (auto const& unit : m_units)
       for_each_number(m_exec, "dchag::parallel::mean_gradients", unit.own.size(),
                       MakeMean<Values>{unit.own_gradients(), unit.in_own({unit.partial, unit.alike}),

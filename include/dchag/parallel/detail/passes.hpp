@@ -4,6 +4,7 @@
 
 #include <dchag/comm/mesh.hpp>
 #include <dchag/comm/pending.hpp>
+#include <dchag/core/number.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -36,7 +37,7 @@ public:
     ++m_step.begun;
     m_step.announced = announced;
     m_step.total += weight;
-    if (weight == 0) return 1;
+    if (math::equal(weight, 0.0)) return 1;
     double const before = std::exchange(m_step.weight, weight);
     return std::exchange(m_step.has_samples, true) ? before / weight : 1;
   }
@@ -72,7 +73,8 @@ public:
   double end_step(Tally const& all) {
     Step const step = std::exchange(m_step, {});
     auto const& world = m_mesh.world();
-    if (all.expected_squared * world.size() != all.expected * all.expected) // of equal numbers only these are the same
+    if (!math::equal(all.expected_squared * world.size(),
+                     all.expected * all.expected)) // of equal numbers only these are the same
       comm::require_same(world, "DataParallel::begin_step", "micro_batches", step.expected);
     if (all.missing > 0) comm::collectively(world, [&] { require<Error>(step.missing == 0, sentence(step)); });
     double const average = all.weight_of_all / m_mesh.tensor().size();
