@@ -7,7 +7,7 @@ if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYP
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
 endif()
 option(DCHAG_NATIVE "Compile for this machine's processor (worth five times in the products)" ON)
-option(DCHAG_UNITY "Compile source files that instantiate the same templates together: two thirds of the time" ON)
+option(DCHAG_UNITY "Compile source files that instantiate the same templates together" ON)
 option(DCHAG_WERROR "Turn warnings into errors" OFF)
 set(DCHAG_SANITIZE "" CACHE STRING "Sanitizers, as in -fsanitize=...")
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
@@ -45,6 +45,29 @@ set(dchag_test_options $<$<AND:$<CXX_COMPILER_ID:GNU,Clang>,$<CONFIG:Release>>:-
 # What the launchers are told.
 file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/launch.env dchag_launch_environment REGEX "^[A-Z]")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/launch.env)
+
+# dchag_precompile(<target> [TESTED]): gives the target's files the headers of Kokkos, Eigen, MPI and JSON precompiled,
+# which take 3 s in each. TESTED: its options are ${dchag_test_options}, which have to be the same. A file may then forget to
+# include one of them; that headers do not is tested.
+function(dchag_precompile target)
+  if(dchag_nvcc)
+    return()
+  endif()
+  set(carrier dchag_precompiled)
+  if("TESTED" IN_LIST ARGN)
+    set(carrier dchag_precompiled_tested)
+  endif()
+  if(NOT TARGET ${carrier})
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${carrier}.cpp CONTENT "")
+    add_library(${carrier} OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/${carrier}.cpp)
+    target_link_libraries(${carrier} PRIVATE dchag::dchag)
+    target_precompile_headers(${carrier} PRIVATE <Kokkos_Core.hpp> <Eigen/Core> <mpi.h> <nlohmann/json.hpp>)
+    if("TESTED" IN_LIST ARGN)
+      target_compile_options(${carrier} PRIVATE ${dchag_test_options})
+    endif()
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${carrier})
+endfunction()
 
 # dchag_add_mpi_test(<name> <ranks> <command>...): runs the command under the launcher on that many ranks, with a timeout.
 # Tests of one rank run without the launcher, so that a debugger can be put in front of them. What needs MPI has the label

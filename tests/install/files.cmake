@@ -16,6 +16,12 @@ if(NOT expected OR NOT expected STREQUAL found)
   message(FATAL_ERROR "installed headers: missing are '${missing}', surplus are '${surplus}'")
 endif()
 
+# The kernels, if they are installed at all, and nothing else that is compiled.
+file(GLOB_RECURSE libraries RELATIVE ${PREFIX} ${PREFIX}/lib*/*.a ${PREFIX}/lib*/*.so)
+if(libraries AND NOT libraries MATCHES "^lib[^;]*/libdchag_kernels\\.a$")
+  message(FATAL_ERROR "installed libraries: found '${libraries}', expected libdchag_kernels.a")
+endif()
+
 file(GLOB_RECURSE cmake_files ${PREFIX}/*.cmake)
 foreach(name IN ITEMS dchagConfig dchagConfigVersion dchagDependencies dchagTargets)
   if(NOT cmake_files MATCHES "/${name}\\.cmake")

@@ -82,8 +82,8 @@ void forward(Workspace<Space>& workspace, Way way, Source const& patches, Sum<Sp
                                                 way.numbers);
   if constexpr (runs_on_host<Space>)
     if (way.workers > 0)
-      return ops::detail::sum_on_host_forward(workspace, ops::detail::by_strides(patches), sum.embedding, sum.w,
-                                              sum.beta, sum.members, sum.y, way.workers);
+      return ops::detail::sum_on_host_forward(workspace, ops::by_strides(patches), sum.embedding, sum.w, sum.beta,
+                                              sum.members, sum.y, way.workers);
   ops::fused_sum_forward(workspace, patches, sum.embedding, sum.w, sum.beta, sum.members, sum.y);
 }
 template <class Space, class T, class Source, class DSource>
@@ -94,9 +94,9 @@ void backward(Workspace<Space>& workspace, Way way, Source const& patches, Sum<S
                                                  sum.d_embedding, sum.d_w, sum.d_beta, d_patches, way.numbers);
   if constexpr (runs_on_host<Space>)
     if (way.workers > 0)
-      return ops::detail::sum_on_host_backward(workspace, ops::detail::by_strides(patches), sum.embedding, sum.w,
-                                               sum.members, sum.d_y, sum.d_embedding, sum.d_w, sum.d_beta,
-                                               ops::detail::gradient_by_strides(patches, d_patches), way.workers);
+      return ops::detail::sum_on_host_backward(workspace, ops::by_strides(patches), sum.embedding, sum.w, sum.members,
+                                               sum.d_y, sum.d_embedding, sum.d_w, sum.d_beta,
+                                               ops::gradient_by_strides(patches, d_patches), way.workers);
   ops::fused_sum_backward(workspace, patches, sum.embedding, sum.w, sum.members, sum.d_y, sum.d_embedding, sum.d_w,
                           sum.d_beta, d_patches);
 }

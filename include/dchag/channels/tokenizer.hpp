@@ -222,8 +222,8 @@ private:
                        DPixels const& d_pixels) const {
     require_shape("Tokenizer::backward", "d_pixels", d_pixels, extents_of(image.pixels));
     clear_pixels(exec, d_pixels);
-    return ops::detail::gradient_by_strides(as_patches(plan, image),
-                                            as_patches(plan, Image<DPixels>{d_pixels, {}, image.positions}));
+    return ops::gradient_by_strides(as_patches(plan, image),
+                                    as_patches(plan, Image<DPixels>{d_pixels, {}, image.positions}));
   }
 
   template <class Frame, class Pixels>

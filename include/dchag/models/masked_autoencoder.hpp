@@ -236,7 +236,7 @@ private:
     require_target(target, context.prediction.extent(0));
     ops::Patches<Target, typename ExecutionSpace::memory_space> const patches{
         target, m_aggregator.config().patch, {}, {}};
-    return ops::patch_mse(exec, patches, rows(context.prediction), mask.weight(), d_prediction);
+    return ops::patch_mse(exec, ops::by_strides(patches), rows(context.prediction), mask.weight(), d_prediction);
   }
 
   MaskedAutoencoderConfig m_config;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 #include <dchag/ops/detail/gemm_host.hpp>
 
@@ -189,5 +190,25 @@ void attention_backward(ExecutionSpace const& exec, std::size_t heads, Q const& 
         }
       });
 }
+
+namespace detail {
+/// Some of the features of a tensor.
+template <class ExecutionSpace, class T>
+using HeadsOf = decltype(Kokkos::subview(std::declval<Tensor<ExecutionSpace, T, 3>>(), Kokkos::ALL, Kokkos::ALL,
+                                         std::pair<std::size_t, std::size_t>()));
+} // namespace detail
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void attention_forward(ExecutionSpace const&, std::size_t, detail::HeadsOf<ExecutionSpace, T> const&,   \
+                                      detail::HeadsOf<ExecutionSpace, T> const&,                                       \
+                                      detail::HeadsOf<ExecutionSpace, T> const&, Tensor<ExecutionSpace, T, 3> const&,  \
+                                      Tensor<ExecutionSpace, T, 3> const&);                                            \
+  DCHAG_KERNEL void attention_backward(                                                                                \
+      ExecutionSpace const&, std::size_t, detail::HeadsOf<ExecutionSpace, T> const&,                                   \
+      detail::HeadsOf<ExecutionSpace, T> const&, detail::HeadsOf<ExecutionSpace, T> const&,                            \
+      Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 3> const&,   \
+      Tensor<ExecutionSpace, T, 3> const&, detail::HeadsOf<ExecutionSpace, T> const&,                                  \
+      detail::HeadsOf<ExecutionSpace, T> const&, detail::HeadsOf<ExecutionSpace, T> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

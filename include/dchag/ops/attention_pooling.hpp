@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 
 namespace dchag::ops {
@@ -174,5 +175,22 @@ void attention_pooling_backward(ExecutionSpace const& exec, std::size_t heads, Q
         }
       });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void attention_pooling_forward(                                                                         \
+      ExecutionSpace const&, std::size_t, Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 3> const&,    \
+      Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 2> const&,   \
+      NoStatistics const&);                                                                                            \
+  DCHAG_KERNEL void attention_pooling_forward(                                                                         \
+      ExecutionSpace const&, std::size_t, Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 3> const&,    \
+      Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 2> const&,   \
+      SoftmaxStatistics<Tensor<ExecutionSpace, T, 2>> const&);                                                         \
+  DCHAG_KERNEL void attention_pooling_backward(                                                                        \
+      ExecutionSpace const&, std::size_t, Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 3> const&,    \
+      Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 2> const&,   \
+      Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 3> const&,   \
+      Tensor<ExecutionSpace, T, 3> const&, Tensor<ExecutionSpace, T, 2> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

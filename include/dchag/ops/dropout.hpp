@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 #include <dchag/core/random.hpp>
 
@@ -71,5 +72,13 @@ void add_dropped_backward(ExecutionSpace const& exec, DropoutMask const& mask, D
       exec, "dchag::ops::add_dropped_backward", mask, d_y.extent(0), d_y.extent(1),
       KOKKOS_LAMBDA(std::size_t n, std::size_t j, T factor) { d_branch(n, j) = factor * d_y(n, j); });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void add_dropped(ExecutionSpace const&, DropoutMask const&, Tensor<ExecutionSpace, T, 2> const&,        \
+                                Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&);             \
+  DCHAG_KERNEL void add_dropped_backward(ExecutionSpace const&, DropoutMask const&,                                    \
+                                         Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

@@ -64,7 +64,7 @@ PoolingPlan fused_pooling_forward(Workspace<ExecutionSpace>& workspace, PoolingC
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
     auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights),
                                             {is_folded ? Values::pixels : choice.values, choice.tile});
-    detail::pooling_on_host_forward(workspace, plan, detail::by_strides(patches), weights, pooled, folded);
+    detail::pooling_on_host_forward(workspace, plan, by_strides(patches), weights, pooled, folded);
     return plan;
   } else {
     return detail::batched_pooling_forward<Token>(workspace, choice, patches, weights, pooled, folded);
@@ -89,8 +89,8 @@ void fused_pooling_backward(Workspace<ExecutionSpace>& workspace, PoolingChoice 
   require_shape("fused_pooling_backward", "delta", delta, extents_of(pooled.sum));
   if constexpr (detail::takes_lanes<ExecutionSpace, Token, T>) {
     auto const plan = plan_fused_pooling<T>(workspace.exec(), detail::sizes_of(patches, weights), choice);
-    detail::pooling_on_host_backward(workspace, plan, detail::by_strides(patches), weights, pooled, d_o, delta,
-                                     d_weights, detail::gradient_by_strides(patches, d_patches));
+    detail::pooling_on_host_backward(workspace, plan, by_strides(patches), weights, pooled, d_o, delta, d_weights,
+                                     gradient_by_strides(patches, d_patches));
   } else {
     detail::batched_pooling_backward<Token>(workspace, choice, patches, weights, pooled, d_o, delta, d_weights,
                                             d_patches);

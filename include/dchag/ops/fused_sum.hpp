@@ -40,7 +40,7 @@ void fused_sum_forward(Workspace<ExecutionSpace>& workspace, Source const& patch
                        Index const& members, Tensor<ExecutionSpace, T, 2> const& y) {
   detail::require_sum_shapes("fused_sum_forward", "y", patches, embedding, beta, members, y);
   if constexpr (runs_on_host<ExecutionSpace>)
-    detail::sum_on_host_forward(workspace, detail::by_strides(patches), embedding, w, beta, members, y,
+    detail::sum_on_host_forward(workspace, by_strides(patches), embedding, w, beta, members, y,
                                 static_cast<std::size_t>(concurrency(workspace.exec())));
   else
     detail::sum_by_products_forward(workspace, patches, embedding, w, beta, members, y);
@@ -75,8 +75,8 @@ void fused_sum_backward(Workspace<ExecutionSpace>& workspace, Source const& patc
   if constexpr (is_wanted<DSource>)
     require_shape("fused_sum_backward", "image of d_patches", d_patches.image, extents_of(patches.image));
   if constexpr (runs_on_host<ExecutionSpace>)
-    detail::sum_on_host_backward(workspace, detail::by_strides(patches), embedding, w, members, d_y, d_embedding, d_w,
-                                 d_beta, detail::gradient_by_strides(patches, d_patches),
+    detail::sum_on_host_backward(workspace, by_strides(patches), embedding, w, members, d_y, d_embedding, d_w, d_beta,
+                                 gradient_by_strides(patches, d_patches),
                                  static_cast<std::size_t>(concurrency(workspace.exec())));
   else
     detail::sum_by_products_backward(workspace, patches, embedding, w, members, d_y, d_embedding, d_w, d_beta,

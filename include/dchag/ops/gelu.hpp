@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 
 namespace dchag::ops {
@@ -43,5 +44,13 @@ void gelu_backward(ExecutionSpace const& exec, X const& x, DY const& d_y, DX con
         d_x(n, j) = d_y(n, j) * (distribution + z * density);
       });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void gelu_forward(ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&,                           \
+                                 Tensor<ExecutionSpace, T, 2> const&);                                                 \
+  DCHAG_KERNEL void gelu_backward(ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&,                          \
+                                  Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 
 namespace dchag::ops {
@@ -104,5 +105,17 @@ void layer_norm_backward(ExecutionSpace const& exec, X const& x, Scale const& sc
         });
       });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void layer_norm_forward(ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&,                     \
+                                       Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 1> const&, T,    \
+                                       Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 1> const&,       \
+                                       Tensor<ExecutionSpace, T, 1> const&);                                           \
+  DCHAG_KERNEL void layer_norm_backward(                                                                               \
+      ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 1> const&,                 \
+      Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 2> const&,   \
+      Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 1> const&, Tensor<ExecutionSpace, T, 2> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

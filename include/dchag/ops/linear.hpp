@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 #include <dchag/ops/gemm.hpp>
 
@@ -69,5 +70,13 @@ void linear_backward(ExecutionSpace const& exec, X const& x, W const& weight, DY
   gemm(exec, Op::transpose, Op::none, T(1), d_y, x, T(1), d_weight);
   if constexpr (is_wanted<DX>) gemm(exec, Op::none, Op::none, T(1), d_y, weight, T(0), d_x);
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void add_column_sums(ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&,                        \
+                                    Tensor<ExecutionSpace, T, 1> const&);                                              \
+  DCHAG_KERNEL void add_bias(ExecutionSpace const&, Tensor<ExecutionSpace, T, 1> const&,                               \
+                             Tensor<ExecutionSpace, T, 2> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/number.hpp>
 #include <dchag/core/parallel.hpp>
+#include <dchag/ops/patches.hpp>
 
 namespace dchag::ops {
 
@@ -71,5 +73,15 @@ double patch_mse(ExecutionSpace const& exec, Source const& target, Prediction co
       });
   return squares / count;
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL double patch_mse(ExecutionSpace const&, HostPatches<T const> const&,                                    \
+                                Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 1> const&,              \
+                                Tensor<ExecutionSpace, T, 2> const&);                                                  \
+  DCHAG_KERNEL double patch_mse(ExecutionSpace const&, HostPatches<T const> const&,                                    \
+                                Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 1> const&,              \
+                                NoGradient const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

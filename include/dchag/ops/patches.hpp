@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 
 namespace dchag::ops {
@@ -55,8 +56,6 @@ struct Patches {
   }
 };
 
-namespace detail {
-
 /// Patches of an image that is addressed by its strides: what takes them is compiled once, not for each layout.
 template <class Pixel, class ImageSpace, class IndexSpace>
 using StridedPatches = Patches<Kokkos::View<Pixel****, Kokkos::LayoutStride, ImageSpace>, IndexSpace>;
@@ -83,11 +82,12 @@ StridedPatches<typename View::non_const_value_type, typename View::memory_space,
 gradient_by_strides(Patches<View, IndexSpace> const& /*patches*/, NoGradient) {
   return {};
 }
+
+namespace detail {
 template <class DSource>
 bool has_image(DSource const& d_patches) {
   return d_patches.image.data() != nullptr;
 }
-
 } // namespace detail
 
 /// out[c, n, k] = patches(c, n, k).
@@ -128,5 +128,12 @@ void scatter_patches(ExecutionSpace const& exec, In const& d_tokens, Source cons
         });
       });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void gather_patches(ExecutionSpace const&, HostPatches<T const> const&,                                 \
+                                   Tensor<ExecutionSpace, T, 3> const&);                                               \
+  DCHAG_KERNEL void scatter_patches(ExecutionSpace const&, Tensor<ExecutionSpace, T, 3> const&, HostPatches<T> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops

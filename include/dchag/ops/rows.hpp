@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dchag/core/check.hpp>
+#include <dchag/core/compiled.hpp>
 #include <dchag/core/parallel.hpp>
 
 namespace dchag::ops {
@@ -120,5 +121,13 @@ void take_rows_backward(ExecutionSpace const& exec, DY const& d_y, Source const&
         }
       });
 }
+
+#define DCHAG_KERNELS_OF(ExecutionSpace, T)                                                                            \
+  DCHAG_KERNEL void add(ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&,                                    \
+                        Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&);                     \
+  DCHAG_KERNEL void products_of_heads(ExecutionSpace const&, Tensor<ExecutionSpace, T, 2> const&,                      \
+                                      Tensor<ExecutionSpace, T, 2> const&, Tensor<ExecutionSpace, T, 2> const&);
+DCHAG_COMPILED(DCHAG_KERNELS_OF)
+#undef DCHAG_KERNELS_OF
 
 } // namespace dchag::ops
