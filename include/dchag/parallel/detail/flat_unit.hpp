@@ -46,6 +46,7 @@ struct FlatUnit {
   bool begins_alike = false;                             // deferred, and the same on all replicas
   std::size_t last_pass = 0;                             // of this step, in which it went backward; from 1 on
   bool done = false;                                     // no pass of this step adds to its gradients any more
+  bool scattered = false;                                // what they sum to over the shards is in this rank's part
   std::array<comm::Pending, 2> pending;                  // what this rank's part takes part in; goes first
 
   /// Finds everybody's place. `size` is not yet padded.

@@ -61,18 +61,21 @@ public:
   }
 
   /// Room for the whole gradients of a unit that holds only its shard of them: zeros.
-  Values acquire(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit const& unit) {
-    auto& slot = free_slot(exec, mesh);
+  Values acquire(ExecutionSpace const& exec, Unit const& unit) {
+    auto& slot = free_slot(exec);
     auto const whole = part(slot.whole, Range{0, unit.size});
     Kokkos::deep_copy(exec, whole, T(0));
     return whole;
   }
 
   /// Begins to sum a unit's gradients, `weight` times, over the shards: those last acquired, if it holds a shard of
-  /// them only. If they are the last of the step, they go on to all that hold the same shard.
+  /// them only. `last`: of the step; the unit is `scattered` when their sum is in its place.
   void start(ExecutionSpace const& exec, comm::Mesh const& mesh, Unit& unit, double weight, bool last) {
-    if (unit.size == 0) return;
-    auto& slot = free_slot(exec, mesh);
+    if (unit.size == 0) {
+      unit.scattered = last;
+      return;
+    }
+    auto& slot = free_slot(exec);
     auto const whole = unit.sharding == Sharding::full ? part(slot.whole, Range{0, unit.size}) : unit.gradients;
     scale(exec, whole, weight);
     slot.unit = &unit;
@@ -82,9 +85,9 @@ public:
   }
 
   /// Puts what was begun in its place.
-  void finish(ExecutionSpace const& exec, comm::Mesh const& mesh) {
-    for (std::size_t i = 0; i < 2; ++i) { // in the order of the beginnings, which is that of what they begin
-      free_slot(exec, mesh);
+  void finish(ExecutionSpace const& exec) {
+    for (std::size_t i = 0; i < 2; ++i) { // in the order of the beginnings
+      free_slot(exec);
       m_next = 1 - m_next;
     }
   }
@@ -118,7 +121,7 @@ private:
   };
 
   // The slot that was begun longest ago. What it summed goes to the unit's shard.
-  Slot& free_slot(ExecutionSpace const& exec, comm::Mesh const& mesh) {
+  Slot& free_slot(ExecutionSpace const& exec) {
     auto& slot = m_slots[m_next];
     if (slot.unit == nullptr) return slot;
     slot.pending.wait();
@@ -129,7 +132,7 @@ private:
       for_each_number(exec, "dchag::parallel::add_gradients", own.size(), AddTo<Values>{own, sum});
     else
       Kokkos::deep_copy(exec, own, sum);
-    if (slot.last) start_sum_over_holders(exec, mesh, unit);
+    if (slot.last) unit.scattered = true;
     return slot;
   }
 

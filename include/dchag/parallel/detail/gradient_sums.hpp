@@ -18,12 +18,17 @@ struct MakeMean {
   }
 };
 
-/// Sums units' gradients over the ranks: each unit's behind the backward pass of the next, as soon as no pass of the
-/// step adds to them any more.
+/// Sums units' gradients over the ranks while the backward pass goes on. A unit's sum begins when the last pass of the
+/// step has added to its gradients.
 ///
-/// All ranks begin these sums in one order: from the last unit to the first, then what is in no unit. A unit that is
-/// done earlier waits for its turn, and what is left at the end of the step is begun then. So the sums match whichever
-/// units each rank used, and however often. Only what `full` sums in every pass is begun as the units are used.
+/// Replicas may use different units, or the same ones in another order, but MPI matches collectives by the order in
+/// which ranks begin them. So all ranks begin the sums in one order: from the last unit to the first, then what is in
+/// no unit. A unit whose gradients are complete early waits for its turn. A unit that is not in the last pass begins,
+/// with those after it, when the step ends.
+///
+/// A sharded unit is summed twice: first over the shards, then over the ranks that hold the same shard. The second sums
+/// begin in the order above as well. With `full`, the sums over the shards begin in every pass, in the order in which
+/// the units are used, which is therefore the same on all shards of one copy.
 template <class ExecutionSpace, class T>
 class GradientSums {
 public:
@@ -42,14 +47,18 @@ public:
     m_pool.drop();
     for (auto& unit : m_units) {
       unit.wait();
-      unit.done = false;
+      unit.done = unit.scattered = false;
       Kokkos::deep_copy(m_exec, unit.gradients, T(0));
     }
-    m_next = 0;
+    m_next = m_next_of_holders = 0;
   }
 
   /// Room for the whole gradients of a unit that holds only its shard of them: zeros.
-  Values acquire(Unit const& unit) { return m_pool.acquire(m_exec, m_mesh, unit); }
+  Values acquire(Unit const& unit) {
+    auto const whole = m_pool.acquire(m_exec, unit);
+    start_sums_over_holders();
+    return whole;
+  }
 
   /// What the passes before this one left in the gradients counts `factor` times.
   void reweigh(double factor) {
@@ -61,17 +70,23 @@ public:
   void add(Unit& unit, double weight, bool last) {
     if (unit.sharding == Sharding::full) m_pool.start(m_exec, m_mesh, unit, weight, last);
     unit.done = last;
+    start_sums_over_holders();
     while (m_next + 1 < m_units.size() && in_order(m_next).done) start(in_order(m_next++), weight);
   }
 
-  /// Begins the sums that are left.
+  /// Begins the sums that are left, except over the holders of the last two units that are summed over the shards here.
   void start_rest(double weight) {
-    m_pool.finish(m_exec, m_mesh);
+    if (m_units.front().sharding == Sharding::full) {
+      m_pool.finish(m_exec); // what every pass summed over the shards
+      for (auto& unit : m_units) unit.scattered = unit.sharding == Sharding::full;
+      start_sums_over_holders();
+    }
     for (; m_next < m_units.size(); ++m_next) start(in_order(m_next), weight);
   }
   /// Returns when all are there.
   void finish() {
-    m_pool.finish(m_exec, m_mesh);
+    m_pool.finish(m_exec);
+    start_sums_over_holders();
     for (auto& unit : m_units) unit.wait();
   }
   /// Makes means of the sums, which count `total` times; of those of tensor-parallel ranks as well, where each of them
@@ -100,21 +115,29 @@ public:
 private:
   Unit& in_order(std::size_t i) { return i + 1 < m_units.size() ? m_units[m_units.size() - 2 - i] : m_units.back(); }
 
+  // Begins to sum a unit that each rank holds whole; `full` does so in each pass.
   void start(Unit& unit, double weight) {
-    if (unit.sharding == Sharding::full) {
-      if (!unit.done) start_sum_over_holders(m_exec, m_mesh, unit); // each pass was summed over the shards
-    } else if (unit.sharding == Sharding::optimizer) {
+    if (unit.sharding == Sharding::optimizer) {
       m_pool.start(m_exec, m_mesh, unit, weight, true);
-    } else {
+    } else if (unit.sharding == Sharding::none) {
       scale(m_exec, unit.gradients, weight);
-      start_sum_over_holders(m_exec, m_mesh, unit);
+      unit.scattered = true; // nothing to sum over shards
     }
+    start_sums_over_holders();
+  }
+
+  // Of the units whose turn it is. To be called where all ranks of a copy are at the same place of the program, since
+  // a collective may be made at once.
+  void start_sums_over_holders() {
+    for (; m_next_of_holders < m_units.size() && in_order(m_next_of_holders).scattered; ++m_next_of_holders)
+      if (auto& unit = in_order(m_next_of_holders); unit.size > 0) start_sum_over_holders(m_exec, m_mesh, unit);
   }
 
   ExecutionSpace m_exec;
   comm::Mesh const& m_mesh;
   std::vector<Unit>& m_units;
   std::size_t m_next = 0; // in the order of the beginnings
+  std::size_t m_next_of_holders = 0;
   GradientPool<ExecutionSpace, T> m_pool;
 };
 
