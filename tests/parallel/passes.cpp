@@ -190,6 +190,53 @@ TEST_CASE("ranks that say different numbers of passes are refused on every rank"
   });
 }
 
+TEST_CASE("ranks of a tensor group that say different numbers of passes are refused on every rank") {
+  comm::Communicator const world;
+  if (world.size() % 2 != 0) return;
+  for_each_case(world, [&](auto const& shape, Sharding sharding) {
+    if (shape.tensor == 1) return;
+    Replica<Space, double> clean(world, shape, sharding), replica(world, shape, sharding);
+    std::size_t const K = world.rank() == 1 ? 2 : 1;
+    auto const sentence = sentence_of([&] {
+      replica.training.begin_step(K);
+      for (std::size_t k = 0; k < K; ++k) {
+        comm::all_reduce(replica.mesh.tensor(), 1, comm::Reduce::sum); // as a forward pass would
+        pass(replica);
+      }
+      replica.training.finish_backward();
+    });
+    CHECK(sentence == "DataParallel::begin_step: micro_batches is 1 on rank 0 but 2 on rank 1");
+    clean.step(2);
+    replica.step(2);
+    CHECK(everywhere(world, values_of(clean.training) == values_of(replica.training)));
+  });
+}
+
+TEST_CASE("weights that differ within a tensor group and sum to the same are refused on every rank") {
+  comm::Communicator const world;
+  if (world.size() % 2 != 0) return;
+  auto const sentence_of_weights = [&](double first, double second) {
+    Replica<Space, double> replica(world, {2, 1, world.size() / 2}, Sharding::none);
+    return sentence_of([&] {
+      replica.training.begin_step(2);
+      for (double const weight : {first, second}) {
+        replica.training.begin_pass(weight);
+        pass(replica);
+      }
+      replica.training.finish_backward();
+    });
+  };
+  bool const second = world.rank() % 2 == 1;
+  CHECK(everywhere(world, sentence_of_weights(3, 5).empty()));
+  auto const within_a_group = world.rank() == 1 ? sentence_of_weights(5, 3) : sentence_of_weights(3, 5);
+  CHECK(everywhere(world, contains(within_a_group, "DataParallel::begin_pass: weight of pass 1 of 2 is 3 on rank 0 but "
+                                                   "5 on rank 1")));
+  // group 1 has the weights of group 0 in the other order on both of its ranks, so that sums over groups agree too
+  bool const turned = second != (world.rank() / 2 % 2 == 1);
+  auto const between_groups = turned ? sentence_of_weights(5, 3) : sentence_of_weights(3, 5);
+  CHECK(everywhere(world, contains(between_groups, "DataParallel::begin_pass: weight of pass 1 of 2 is ")));
+}
+
 TEST_CASE("what passes cannot count is refused") {
   comm::Communicator const world;
   Replica<Space, double> replica(world, {1, 1, world.size()}, Sharding::none);
@@ -246,8 +293,9 @@ TEST_CASE("units need not be in every pass") {
   for_each_case(world, [&](auto const& shape, Sharding sharding) {
     Replica<Space, double> replica(world, shape, sharding);
     auto const r = static_cast<double>(replica.mesh.replicas().rank());
-    // In order; the last pass misses units 0 and 4. Without `full` other replicas may use other units.
-    bool const other = sharding != Sharding::full && replica.mesh.replicas().rank() % 2 == 1;
+    // In order; the last pass misses units 0 and 4. Other replicas use other units; of `full`, other copies.
+    int const alike = sharding == Sharding::full ? shape.shard : 1; // so many replicas use the same
+    bool const other = replica.mesh.replicas().rank() / alike % 2 == 1;
     std::vector<std::vector<std::size_t>> const passes =
         other ? std::vector<std::vector<std::size_t>>{{2, 1}, {4, 2, 0}}
               : std::vector<std::vector<std::size_t>>{{4, 2, 1}, {3, 2, 1}};
@@ -264,7 +312,7 @@ TEST_CASE("units need not be in every pass") {
     for (std::size_t i = 0; i < replica.model.depth; ++i) {
       double sum = 0;
       for (int replica_index = 0; replica_index < replica.mesh.replicas().size(); ++replica_index) {
-        bool const odd = sharding != Sharding::full && replica_index % 2 == 1;
+        bool const odd = replica_index / alike % 2 == 1;
         double const uses[] = {odd ? 1. : 0., odd ? 1. : 2., 2, odd ? 0. : 1., 1};
         sum += uses[i] * (replica_index + 1);
       }

@@ -96,8 +96,8 @@ Traffic sharding_traffic(comm::Mesh const& mesh, parallel::Sharding sharding, st
     sent.add<T>(distributed, reduce, shared < own ? 1 : 0, own - shared);
   }
   int const all = mesh.world().size();
-  if (sharding == Sharding::full) sent.add<std::uint64_t>(all, "MPI_Allreduce", 1, 2);
-  sent.add<double>(all, "MPI_Allreduce", 1, 5);
+  if (sharding == Sharding::full || mesh.tensor().size() > 1) sent.add<std::uint64_t>(all, "MPI_Allreduce", 1, 2);
+  sent.add<double>(all, "MPI_Allreduce", 1, 6);
   return sent;
 }
 

@@ -43,8 +43,10 @@ concept HasUnits = HasParameters<M> && requires(M& model) {
 ///
 /// Micro-batches: after begin_step(K) the model goes forward and backward K times before finish_backward, and gradients
 /// are means over K micro-batches as well; with `full` each of them is summed over the shards, otherwise only the last.
-/// A pass begins when the first unit goes backward, the next when a unit goes backward again. Not every unit need be in
-/// each. Passes that have no unit in common are announced by begin_pass. Forward passes alone, to evaluate, need
+/// A pass begins when the first unit goes backward, the next when a unit goes backward again. Passes that have no unit
+/// in common are announced by begin_pass. Not every unit need be in each pass, and replicas may use different units, or
+/// the same in another order; but with `full`, the ranks of `mesh.shard()` use the same units in the same order, since
+/// each of them holds a part of every unit. Forward passes alone, to evaluate, need
 /// nothing else at any time between values_changed and begin_step.
 ///
 /// Unequal numbers of samples: the loss of each pass is a mean over its samples, and begin_pass says how many these
@@ -119,11 +121,12 @@ public:
   comm::Mesh const& mesh() const { return m_mesh; }
 
   /// Begins a step of so many forward and backward passes, the same number on all ranks: all gradients are zero.
-  /// Collective: with `full`, one all-reduce of 16 bytes over all ranks of the mesh.
-  /// Throws: Error unless there is at least one; CommError, with `full`, if ranks say different numbers.
+  /// Collective: with `full` or tensor-parallel ranks, one all-reduce of 16 bytes over all ranks of the mesh.
+  /// Throws: Error unless there is at least one; CommError on every rank, where it is collective, if ranks say
+  /// different numbers.
   void begin_step(std::size_t micro_batches = 1) {
     require<Error>(micro_batches > 0, "DataParallel::begin_step: 0 micro-batches, expected at least 1");
-    if (m_sharding == Sharding::full) // else a rank would wait for values in a pass that others do not make
+    if (m_sharding == Sharding::full || m_mesh.tensor().size() > 1) // who makes more passes would wait for the others
       comm::require_same(m_mesh.world(), "DataParallel::begin_step", "micro_batches", micro_batches);
     m_values.wait();
     m_sums.begin_step();
@@ -166,8 +169,9 @@ public:
   /// Collective: all ranks of the mesh; what has not been summed yet is, see sharding.hpp.
   /// Throws: Error without begin_step before it; CommError or Error, on every rank, if ranks began the step with
   /// different numbers of passes, one made fewer, no pass had samples, or the ranks of a tensor group gave different
-  /// weights. Then begin_step begins anew. Where a rank made fewer passes than others of its tensor group, which wait
-  /// for it inside of the model, it throws alone.
+  /// weights for a pass. Then begin_step begins anew. Where a rank made fewer passes than others of its tensor group,
+  /// these wait for it inside of the model: it waits up to 5 seconds for them to come here, then throws alone, which
+  /// ends the run.
   void finish_backward() {
     require_step("finish_backward");
     if (m_units.size() == 1) // of a model without units nobody sees the passes

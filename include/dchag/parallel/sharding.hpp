@@ -33,8 +33,9 @@ namespace dchag::parallel {
 ///                                 + r all-gather                   + (K - 1) (N - R - first two units) + R) / S
 ///                 holders     a all-reduce                        A, those in this rank's shard
 ///                 data        d all-reduce                        N - A, those in this rank's shard
-///                 all ranks   1 all-reduce, in begin_step         2 of 8 bytes: all say the same K
-///     any         all ranks   1 all-reduce, in finish_backward    5 doubles: passes made, and what they count
+///     full, or    all ranks   1 all-reduce, in begin_step         2 of 8 bytes: all say the same K
+///     tensor > 1
+///     any         all ranks   1 all-reduce, in finish_backward    6 doubles: passes made, and what they count
 ///
 /// The all-gathers are fewer than two for each unit and micro-batch because the last two units of a forward pass are
 /// still there when the backward pass begins, and the first two when the next forward pass does. With `full`, the
