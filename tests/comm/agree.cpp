@@ -241,7 +241,22 @@ TEST_CASE("what all ranks throw together leaves a stage as it is, but that a lac
   CHECK(memory.kind == "MemoryError");
   CHECK(memory.sentence == "building: " + prefix + "out of memory");
   CHECK(memory.ranks == size);
+  auto const inner = [&](Communicator const& part, auto const& f) { // two stages within one
+    return thrown_by([&] {
+      comm::in_stage(communicator, "running",
+                     [&] { comm::in_stage(communicator, "training", [&] { comm::in_stage(part, "building", f); }); });
+    });
+  };
+  auto const throws = [&](Communicator const& part) {
+    return [&] { comm::collectively(part, [] { throw std::bad_alloc(); }); };
+  };
+  auto const innermost = inner(communicator, throws(communicator));
+  CHECK(innermost.kind == "MemoryError");
+  CHECK(innermost.sentence == "building: out of memory");
+  CHECK(innermost.ranks == size);
   if (size > 1) { // a part of them is not all
+    auto const self = Communicator::self();
+    CHECK(inner(self, throws(self)).sentence == concat("rank ", rank, " of ", size, ": building: out of memory"));
     auto const half = communicator.split(rank % 2, rank);
     auto const part = thrown_by([&] {
       comm::in_stage(communicator, "building", [&] { comm::collectively(half, [] { throw Error("half"); }); });

@@ -88,6 +88,36 @@ TEST_CASE("split with a negative color is an error on every rank, if only one ha
   auto const sentence = dchag::concat("Communicator::split: color is -3 on rank ", last, ", expected none below 0");
   CHECK_THROWS_WITH_AS(communicator.split(communicator.rank() == last ? -3 : 2, 0), sentence.c_str(), CommError);
   CHECK_THROWS_WITH_AS(communicator.split(MPI_UNDEFINED, 0), doctest::Contains("expected none below 0"), CommError);
+  int ranks = 0; // that are known to throw it
+  try {
+    communicator.split(communicator.rank() == last ? -3 : 2, 0);
+  } catch (dchag::comm::ThrownTogether const& together) {
+    ranks = together.ranks;
+  }
+  CHECK(ranks == communicator.size());
+}
+
+TEST_CASE("a rank that throws alone waits for no other to free its communicators") {
+  Communicator const communicator;
+  auto const parts_size = [](MPI_Comm part) { // an error once it is freed
+    int size = 0;
+    return MPI_Comm_size(part, &size) == MPI_SUCCESS ? size : 0;
+  };
+  MPI_Comm left = MPI_COMM_NULL;
+  Communicator whole = communicator.split(0, communicator.rank());
+  MPI_Comm const kept = whole.native();
+  try {
+    Communicator part = communicator.split(0, communicator.rank());
+    Communicator const moved = std::move(part);
+    left = moved.native();
+    throw dchag::Error("alone");
+  } catch (dchag::Error const&) {
+    Communicator const taken = std::move(whole); // of a handler: freed at its end
+    CHECK((taken.native() == kept));
+  }
+  CHECK(parts_size(left) == communicator.size()); // there still
+  MPI_Comm_free(&left);
+  CHECK((whole.native() == MPI_COMM_NULL)); // NOLINT: what moving leaves is part of the promise
 }
 
 TEST_CASE("what MPI reports becomes an error with its text") {

@@ -20,23 +20,15 @@
 /// as such, and a program ends in order.
 namespace dchag::comm {
 
-/// Beside its own type, what an error carries that every rank of a communicator throws: such a program can end in
-/// order.
-struct ThrownTogether {
-  explicit ThrownTogether(int size) : ranks(size) {}
-  virtual ~ThrownTogether() = default;
-  int ranks; ///< how many threw it
-};
-
 namespace detail {
-template <class ErrorType>
-struct CollectiveError : ErrorType, ThrownTogether {
-  CollectiveError(std::string const& sentence, int size) : ErrorType(sentence), ThrownTogether(size) {}
-};
-
 /// What `in_stage` makes of an error of one rank alone; stages around it let it pass.
 struct AloneError : Error {
   using Error::Error;
+};
+
+/// What `in_stage` makes of a lack of memory that all ranks throw; its sentence has the stage.
+struct StagedMemoryError : CollectiveError<MemoryError> {
+  using CollectiveError<MemoryError>::CollectiveError;
 };
 
 /// What went wrong on one rank, in a form that can be sent.
@@ -61,9 +53,9 @@ inline std::string current_sentence() {
   }
 }
 
-/// Of the exception that is being handled.
+/// Of the exception that is being handled; `stage` ends with ": " unless the sentence has a stage already.
 inline std::string in_stage_sentence(Communicator const& communicator, std::string const& stage) {
-  return concat("rank ", communicator.rank(), " of ", communicator.size(), ": ", stage, ": ", current_sentence());
+  return concat("rank ", communicator.rank(), " of ", communicator.size(), ": ", stage, current_sentence());
 }
 
 template <class F>
@@ -158,20 +150,22 @@ void agree_between_groups(Communicator const& communicator, F const& f) {
 
 /// Runs f, which may communicate, and returns what it returned. What this rank throws alone leaves as an Error "rank 1
 /// of 4: building the model: out of memory", of the innermost stage. What all ranks of the communicator throw together
-/// leaves as it is, but that a lack of memory on one of them says the stage too. Sends nothing itself.
+/// leaves as it is, but that a lack of memory on one of them says the innermost stage too. Sends nothing itself.
 template <class F>
 auto in_stage(Communicator const& communicator, std::string const& stage, F const& f)
     -> std::invoke_result_t<F const&> {
   try {
     return f();
   } catch (ThrownTogether const& together) {
-    if (together.ranks != communicator.size()) throw detail::AloneError(detail::in_stage_sentence(communicator, stage));
-    if (dynamic_cast<MemoryError const*>(&together) == nullptr) throw;
-    throw detail::CollectiveError<MemoryError>(concat(stage, ": ", detail::current_sentence()), together.ranks);
+    bool const staged = dynamic_cast<detail::StagedMemoryError const*>(&together) != nullptr;
+    if (together.ranks != communicator.size())
+      throw detail::AloneError(detail::in_stage_sentence(communicator, staged ? "" : stage + ": "));
+    if (staged || dynamic_cast<MemoryError const*>(&together) == nullptr) throw;
+    throw detail::StagedMemoryError(concat(stage, ": ", detail::current_sentence()), together.ranks);
   } catch (detail::AloneError const&) {
     throw;
   } catch (...) {
-    throw detail::AloneError(detail::in_stage_sentence(communicator, stage));
+    throw detail::AloneError(detail::in_stage_sentence(communicator, stage + ": "));
   }
 }
 

@@ -5,13 +5,30 @@
 #include <dchag/comm/detail/check.hpp>
 #include <dchag/core/tensor.hpp>
 
+#include <exception>
 #include <memory>
 #include <utility>
 
 namespace dchag::comm {
 
+/// Beside its own type, what an error carries that every rank of a communicator throws: such a program can end in
+/// order.
+struct ThrownTogether {
+  explicit ThrownTogether(int size) : ranks(size) {}
+  virtual ~ThrownTogether() = default;
+  int ranks; ///< how many threw it
+};
+
+namespace detail {
+template <class ErrorType>
+struct CollectiveError : ErrorType, ThrownTogether {
+  CollectiveError(std::string const& sentence, int size) : ErrorType(sentence), ThrownTogether(size) {}
+};
+} // namespace detail
+
 /// A group of ranks with messages of its own: a duplicate of the communicator it is made from, freed with this object.
-/// A failure in it becomes a `CommError` with MPI's text instead of the end of the program.
+/// An exception that ends the object leaves the duplicate to MPI: to free it takes all ranks, and the exception may be
+/// of one alone. A failure in it becomes a `CommError` with MPI's text instead of the end of the program.
 ///
 /// It also keeps the host memory through which device Views are staged, so it must go before Kokkos is finalized, and
 /// serves one host thread.
@@ -39,8 +56,10 @@ public:
     } least = {color, m_rank};
     if (m_size > 1)
       detail::check(MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_2INT, MPI_MINLOC, m_comm), "MPI_Allreduce");
-    require<CommError>(least.color >= 0, "Communicator::split: color is ", least.color, " on rank ", least.rank,
-                       ", expected none below 0");
+    if (least.color < 0)
+      throw detail::CollectiveError<CommError>(
+          concat("Communicator::split: color is ", least.color, " on rank ", least.rank, ", expected none below 0"),
+          m_size);
     MPI_Comm part = MPI_COMM_NULL;
     detail::check(MPI_Comm_split(m_comm, color, key, &part), "MPI_Comm_split");
     return Communicator(part, Adopt());
@@ -65,7 +84,8 @@ public:
   ~Communicator() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (m_comm != MPI_COMM_NULL && finalized == 0 && !*m_abandoned) MPI_Comm_free(&m_comm);
+    bool const by_exception = std::uncaught_exceptions() > m_exceptions;
+    if (m_comm != MPI_COMM_NULL && finalized == 0 && !*m_abandoned && !by_exception) MPI_Comm_free(&m_comm);
   }
 
   int rank() const { return m_rank; }
@@ -131,6 +151,7 @@ private:
   int m_size = 0;
   std::shared_ptr<bool> m_abandoned = std::make_shared<bool>(false);
   mutable Staging m_staging;
+  int m_exceptions = std::uncaught_exceptions(); // of where the object stands: moving leaves it
 };
 
 } // namespace dchag::comm

@@ -21,9 +21,11 @@ namespace dchag::comm {
 /// OMPI_COMM_WORLD_SIZE (Open MPI), PMI_SIZE and MPI_LOCALNRANKS (MPICH, Intel MPI), PALS_LOCAL_SIZE (Cray PALS),
 /// SLURM_STEP_NUM_TASKS (srun). Not counted are those of a Slurm batch script, which is one process, and processes that
 /// MPI itself spawned. A program that is to be alone in each process of such a launch is started with
-/// DCHAG_SINGLE_RANKS=1 in its environment. Collective: all processes. Throws: CommError if MPI has been finalized; if
-/// its level of threads is MPI_THREAD_SINGLE, which allows none beside that which calls it (OpenMP's, say), whoever
-/// initialized it; if a launcher started several processes, as above.
+/// DCHAG_SINGLE_RANKS, a number above 0, in its environment.
+///
+/// Collective: all processes.
+/// Throws: CommError if MPI has been finalized; if its level of threads is MPI_THREAD_SINGLE, which allows none beside
+/// that which calls it (OpenMP's, say), whoever initialized it; if a launcher started several processes, as above.
 class Session {
 public:
   Session(int& argc, char**& argv) {
