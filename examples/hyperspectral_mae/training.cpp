@@ -159,7 +159,6 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     std::string kept;
     if (!speaks) return kept;
     auto const path = options.out / ("curve_" + name + ".csv");
-    std::filesystem::create_directories(options.out);
     if (state.step == 0)
       std::filesystem::remove(path); // of an earlier run
     else

@@ -3,8 +3,8 @@
 #pragma once
 
 /// \file
-/// Who links `dchag::kernels` does not compile the heavy kernels again: the library holds them for float and double and
-/// each host space of Kokkos. A header says behind its templates which of them these are:
+/// Who links `dchag::kernels` does not compile the heavy kernels again: the library holds them for float and double on
+/// Kokkos' Serial and OpenMP. A header says behind its templates which of them these are:
 ///
 ///     #define DCHAG_KERNELS_OF(ExecutionSpace, T) DCHAG_KERNEL void f(ExecutionSpace const&, T const*);
 ///     DCHAG_COMPILED(DCHAG_KERNELS_OF)

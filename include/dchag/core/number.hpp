@@ -7,8 +7,9 @@
 #include <cstdint>
 
 /// \file
-/// Questions about a number that have the same answer under every compiler flag. Under `-ffinite-math-only`, which is
-/// part of `-ffast-math`, compilers take it that no number is infinite or NaN, and `std::isfinite(x)` is true for all.
+/// Questions about a number that have the same answer under every compiler flag; `equal` has it for numbers that are
+/// not NaN. Under `-ffinite-math-only`, which is part of `-ffast-math`, compilers take it that no number is infinite or
+/// NaN, and `std::isfinite(x)` is true for all.
 namespace dchag::math {
 
 namespace detail {
@@ -64,7 +65,7 @@ KOKKOS_INLINE_FUNCTION bool is_nan(T number) {
   return detail::magnitude_bits_in_memory(number) > detail::infinity_bits<T>;
 }
 
-/// a == b where exactly that is meant, such as a factor that was given as 0.
+/// a == b where exactly that is meant, such as a factor that was given as 0. Neither may be NaN.
 template <Scalar T>
 KOKKOS_INLINE_FUNCTION bool equal(T a, T b) {
   return a <= b && b <= a;

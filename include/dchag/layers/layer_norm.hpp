@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <dchag/core/number.hpp>
 #include <dchag/layers/layer.hpp>
 #include <dchag/ops/layer_norm.hpp>
 
@@ -64,7 +65,7 @@ public:
 private:
   static T checked(std::string const& name, double epsilon) {
     auto const rounded = static_cast<T>(epsilon);
-    require(rounded > 0 && rounded <= 1, "LayerNorm: '", name, "' has epsilon ", epsilon,
+    require(math::is_finite(rounded) && rounded > 0 && rounded <= 1, "LayerNorm: '", name, "' has epsilon ", epsilon,
             ", expected above 0 and at most 1");
     return rounded;
   }
