@@ -93,7 +93,7 @@ void prepare(Options const& options, int ranks) {
 bool is_survived(Fault const& fault, std::string const& what) {
   static std::set<std::string> const freeing{"MPI_Comm_free", "MPI_Type_free", "MPI_Finalize"};
   if (fault.kills()) return false;
-  // What stands in the lock is for who is refused.
+  // The lock's text only tells a refused job who holds it; nothing depends on it.
   bool const of_lock = what.ends_with("checkpoints.lock") &&
                        (fault.call == "write" || fault.call == "truncate" || fault.call == "close");
   return of_lock || fault.how == "half" || fault.how == "EINTR" || freeing.count(fault.call) > 0 ||
@@ -304,7 +304,7 @@ int main(int argc, char** argv) {
   app.add_option("--ranks", options.ranks, "On how many ranks");
   app.add_option("--scenarios", options.scenarios, "data, new, resumed");
   app.add_option("--calls", options.calls, "Which; all that the program makes if none");
-  app.add_option("--times", options.times, "The how manyth call; -1 is the last");
+  app.add_option("--times", options.times, "Which of these calls, counted from 1; -1 is the last");
   app.add_option("--how", options.hows, "fail, kill, half, torn, EINTR; all that fit the call if none");
   app.add_option("--rank", options.rank, "On which; the first and the last if none");
   app.add_flag("--prepare-only", options.prepare_only, "Make the undisturbed runs only");

@@ -14,7 +14,8 @@ struct Fault {
                     ///< "opendir", "readdir", "access", "fcntl" (locks)
   std::string path; ///< a part of the file's path; for "rename" of the old one
   int error = EIO;  ///< what it fails with; 0: it transfers at most 5 bytes
-  int at = 1;       ///< the how manieth such call; 0: every; none of a large number
+  int at = 1;       ///< which of these calls, counted from 1; 0: all of them; a number that is never reached: none,
+                    ///< they are only counted
   int seen = 0;     ///< such calls so far
 };
 
