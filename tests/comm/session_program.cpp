@@ -5,8 +5,10 @@
 
 #include <new>
 #include <string_view>
+#include <support/sentence.hpp>
 
 namespace comm = dchag::comm;
+using dchag::test::sentence_of;
 
 namespace {
 // Ends in the way that is named. On three ranks "outside", "alone", "group", "memory" and "nested" leave ranks waiting
@@ -43,16 +45,6 @@ int run(std::string_view way) {
     std::cout << dchag::concat("rank ", rank, " of ", world.size(), '\n');
     return 0;
   });
-}
-
-template <class F>
-std::string sentence_of(F const& f) {
-  try {
-    f();
-    return {};
-  } catch (dchag::Error const& error) {
-    return error.what();
-  }
 }
 
 /// What begins without Kokkos says so.

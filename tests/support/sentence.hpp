@@ -19,4 +19,9 @@ std::string sentence_of(F const& f) {
   return "";
 }
 
+/// The sentence without the rank that says it, where it begins with one: "rank 1 of 2: ".
+inline std::string without_rank(std::string const& sentence) {
+  return sentence.rfind("rank ", 0) == 0 ? sentence.substr(sentence.find(": ") + 2) : sentence;
+}
+
 } // namespace dchag::test

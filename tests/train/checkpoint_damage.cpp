@@ -21,12 +21,6 @@ namespace {
 
 using Host = Kokkos::DefaultHostExecutionSpace;
 
-/// The sentence without what tells whose it is.
-std::string without_rank(std::string const& sentence) {
-  auto const at = sentence.find(": ");
-  return sentence.rfind("rank ", 0) == 0 ? sentence.substr(at + 2) : sentence;
-}
-
 /// The sentence without what tells an unfinished file of one save from those of others: 16 digits.
 std::string without_writer(std::string sentence) {
   auto const at = sentence.find(".unfinished'");
