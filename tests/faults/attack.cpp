@@ -245,10 +245,11 @@ Verdict attack(Options const& options, int ranks, Scenario const& scenario, Faul
   return verdict;
 }
 
-/// All cases; returns how many went wrong.
+/// All cases; returns how many went wrong, and how many calls were asked for by name but never struck.
 int attack_all(Options const& options) {
   int cases = 0, failures = 0;
   double slowest = 0;
+  std::set<std::string> missed(options.calls.begin(), options.calls.end());
   for (int const ranks : options.ranks)
     for (auto const& scenario : scenarios) {
       if (std::ranges::count(options.scenarios, scenario.name) == 0) continue;
@@ -269,6 +270,7 @@ int attack_all(Options const& options) {
             for (auto const& how : hows_of(options, call, at)) {
               auto const verdict = attack(options, ranks, scenario, {call, at, how, rank});
               ++cases;
+              missed.erase(call);
               slowest = std::max(slowest, verdict.seconds);
               bool const good = verdict.wrong.empty();
               std::printf(" %ld:%s%s", at, how.c_str(), good ? "" : "!");
@@ -286,8 +288,10 @@ int attack_all(Options const& options) {
         }
     }
   std::printf("%d cases, %d wrong; the slowest took %.1f s, its resumption included\n", cases, failures, slowest);
-  if (cases == 0) std::printf("error: there is no such call\n");
-  return cases == 0 ? 1 : failures;
+  for (auto const& call : missed)
+    std::printf("error: '%s' was never struck, expected a call that is made at one of --times\n", call.c_str());
+  if (cases == 0) std::printf("error: nothing was struck, expected at least one call\n");
+  return failures + static_cast<int>(missed.size()) + (cases == 0 ? 1 : 0);
 }
 
 } // namespace
