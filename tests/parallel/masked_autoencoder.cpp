@@ -155,7 +155,7 @@ TEST_CASE("what several ranks hold stays equal, bit for bit, where every other r
         auto const prediction = flat(trial.context.prediction);
         bool const same = comm::all_reduce(mesh.tensor(), prediction, comm::Reduce::min) ==
                           comm::all_reduce(mesh.tensor(), prediction, comm::Reduce::max);
-        CHECK(everywhere(world, !same));
+        if (products_are_of_eigen) CHECK(everywhere(world, !same));
       }
 }
 

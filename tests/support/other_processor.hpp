@@ -6,6 +6,13 @@
 
 namespace dchag::test {
 
+/// Whether products on the host are Eigen's, and so change with the caches that it knows.
+#if defined(DCHAG_HOST_GEMM_ONEDNN) || defined(DCHAG_HOST_GEMM_CBLAS)
+constexpr bool products_are_of_eigen = false;
+#else
+constexpr bool products_are_of_eigen = true;
+#endif
+
 /// While it lives, this rank computes products as on a processor with small caches, if `other`: sums are cut into other
 /// blocks and rounded differently, as on two kinds of nodes in one run.
 class OtherProcessor {
