@@ -25,7 +25,7 @@ namespace {
 using namespace hyperspectral;
 using dchag::comm::Communicator;
 
-/// The address space of this process grows no more, nor does what it may still take of it.
+/// From now on this process gets no more memory from the system.
 void end_memory() {
   mallopt(M_MMAP_THRESHOLD, 1 << 16); // what is larger is never taken out of memory that was freed
   std::ifstream statm("/proc/self/statm");
