@@ -255,10 +255,34 @@ TEST_CASE("damage is passed over: a lost shard, a cut file; a format of later ve
     CHECK(run.folder.newest_complete().step == 2);
     wait_for_all(world);
 
+    // A flipped bit in the digit of the format is damage. With the right checksum, it is another format.
+    for (auto const& first : {run.first(2), values}) {
+      auto const file = bytes_of(first);
+      auto later = file;
+      std::string const key = "\"dchag.format\":\"";
+      later[later.find(key) + key.size()] = '3';
+      auto const replace = [&](std::string const& bytes) {
+        wait_for_all(world);
+        if (world.rank() == 0) write_bytes(first, bytes);
+        wait_for_all(world);
+      };
+      replace(later);
+      auto const found = run.folder.newest_complete();
+      CHECK(found.step == 1);
+      REQUIRE(found.skipped.size() == 1);
+      CHECK(without_rank(found.skipped[0]).rfind(concat("load_checkpoint: '", first.string(), "' is damaged: "), 0) ==
+            0);
+      replace(file);
+    }
+    CHECK(run.folder.newest_complete().step == 2);
+    wait_for_all(world);
+
     auto later = bytes_of(run.first(2));
     wait_for_all(world);
     std::string const key = "\"dchag.format\":\"";
     later.replace(later.find(key) + key.size(), 1, "2");
+    later = detail::with_checksum(later, detail::no_checksum);
+    later = detail::with_checksum(later, detail::checksum_digits(detail::checksum_of(0, later.data(), later.size())));
     if (world.rank() == 0) write_bytes(run.first(2), later);
     wait_for_all(world);
     auto const folder = run.folder.path_of(0).parent_path();
@@ -423,6 +447,58 @@ TEST_CASE("one job has the folder: others are refused on every rank, with who ha
   if (world.rank() == 0) close(file);
   folder.save(3, model);
   CHECK(folder.newest_complete().step == 3);
+  if (world.rank() == 0) CHECK(open_and_lock() == -1); // it has the lock again
+}
+
+TEST_CASE("a lock that fails on the way is given back, and one that never comes is an error") {
+  Communicator const world;
+  TemporaryFolder const temporary(world);
+  auto const path = temporary / "run";
+  auto const lock_file = (path / FolderLock::file_name).string();
+  auto const sentence = [&](Fault const& fault) {
+    Faults const faults({fault});
+    return without_rank(sentence_of([&] { CheckpointFolder(world, path); }));
+  };
+  CHECK(sentence({"stat", lock_file, EACCES}) == concat("File: cannot ask for '", lock_file, "': Permission denied"));
+  wait_for_all(world);
+  CHECK(sentence({"stat", lock_file, ENOENT, 0}) ==
+        concat("CheckpointFolder: '", lock_file,
+               "' was removed 5 times while it was being locked, expected a lock file that stays"));
+  wait_for_all(world);
+  CHECK(sentence_of([&] { CheckpointFolder(world, path); }).empty());
+}
+
+TEST_CASE("who only reads takes no lock and makes nothing") {
+  Communicator const world;
+  TemporaryFolder const temporary(world);
+  auto const path = temporary / "run";
+  auto const newest = [&] { return CheckpointFolder::newest_complete(world, path); };
+  CHECK(without_rank(sentence_of<SystemError>(newest)) ==
+        concat("File: cannot list the folder '", path.string(), "': No such file or directory"));
+  CHECK_FALSE(std::filesystem::exists(path));
+  wait_for_all(world);
+  { Run const run(world, path, CheckpointLayout::one_file); }
+  wait_for_all(world);
+  auto const lock_file = path / FolderLock::file_name;
+  int file = -1;
+  if (world.rank() == 0) { // another job has the folder
+    change_last_byte(path / detail::step_name(2));
+    file = open(lock_file.c_str(), O_RDWR | O_CLOEXEC);
+    struct flock whole = {};
+    whole.l_type = F_WRLCK;
+    CHECK(fcntl(file, F_OFD_SETLK, &whole) == 0);
+  }
+  auto const before = contents_of(world, path);
+  auto const found = newest();
+  CHECK(found.step == 1);
+  CHECK(found.path == path / detail::step_name(1));
+  CHECK(found.skipped.size() == 1);
+  CHECK(contents_of(world, path) == before);
+  if (file >= 0) close(file);
+  if (world.rank() == 0) std::filesystem::remove(lock_file);
+  wait_for_all(world);
+  CHECK(newest().step == 1);
+  CHECK_FALSE(std::filesystem::exists(lock_file));
 }
 
 TEST_CASE("a file system without locks, or without writing, is told, and the job goes on") {

@@ -104,7 +104,7 @@ inline constexpr char const* optimizer_steps_name = "dchag.optimizer_steps";
 inline Texts metadata_of(Checkpoint const& checkpoint) {
   Texts texts = checkpoint.metadata().texts();
   for (auto const& [name, text] : texts)
-    require<Error>(name.rfind("dchag.", 0) != 0, "save_checkpoint: metadata '", shortened(name),
+    require<Error>(!is_reserved(name), "save_checkpoint: metadata '", shortened(name),
                    "', expected no name that begins with dchag.");
   texts["dchag.format"] = "1";
   if (checkpoint.description() != Description()) texts[description_name] = text_of(checkpoint.description());
@@ -122,9 +122,9 @@ inline Texts metadata_of(Checkpoint const& checkpoint) {
 /// after that a few all-reduces of at most 8 bytes a rank, and two broadcasts for each floating-point number. Waits for
 /// all work on the device.
 /// Throws, the same on every rank: CommError if paths or other metadata differ between ranks; SystemError if it cannot
-/// be written: no such folder, no right to write, a full disk; Error if some value is held by no rank or in two ways, if
-/// names and metadata are longer than a header may be (`SafetensorsHeader::longest`); with shards, if there is such a
-/// checkpoint already, since several files cannot be replaced at once. What was written is removed then.
+/// be written: no such folder, no right to write, a full disk; Error if some value is held by no rank or in two ways,
+/// if names and metadata are longer than a header may be (`SafetensorsHeader::longest`); with shards, if there is such
+/// a checkpoint already, since several files cannot be replaced at once. What was written is removed then.
 inline void save_checkpoint(comm::Communicator const& world, std::filesystem::path const& path,
                             Checkpoint const& checkpoint, CheckpointLayout layout = CheckpointLayout::one_file) {
   auto metadata = comm::collectively(world, [&] { return detail::metadata_of(checkpoint); });
@@ -168,7 +168,7 @@ inline CheckpointMetadata read_metadata(comm::Communicator const& world, std::fi
   auto const stored = detail::open_stored(world, path);
   return comm::collectively(world, [&] {
     return CheckpointMetadata{Metadata(detail::users_of(stored.metadata)),
-                              detail::stored_description(detail::path_text(path), stored.metadata)};
+                              detail::stored_description(path, stored.metadata)};
   });
 }
 

@@ -21,7 +21,8 @@ namespace dchag {
 /// One job at a time has the folder: rank 0 holds a lock on its file `checkpoints.lock` for as long as this object, or
 /// a copy, or another of the same process lives. The system takes it back from a job that dies. Where the file system
 /// has no locks, or none between nodes, `lock_warning` says so and the job goes on: its unfinished files have names of
-/// its own, but another job's checkpoints may then be removed as too old, or set aside.
+/// its own, but another job's checkpoints may then be removed as too old, or set aside. Who only reads needs no lock,
+/// and asks the function `newest_complete` of a folder.
 ///
 ///     CheckpointFolder const folder(world, "run");
 ///     if (auto const found = folder.newest_complete().path) load_checkpoint(world, *found, {model, optimizer});
@@ -37,7 +38,7 @@ public:
   };
 
   /// Makes the folder, and those above it, if they are not there, and locks it. Keeps a reference to the communicator.
-  /// Collective: all ranks; one all-reduce of one int and two broadcasts of a text.
+  /// Collective: all ranks; one all-reduce of 16 bytes, one of one int; two broadcasts, of a text and its length.
   /// Throws, the same on every rank: Error if another job has the folder, with its process and host, or if fewer than 2
   /// are to be kept: the newest may turn out to be broken; SystemError if the folder or its lock cannot be made.
   CheckpointFolder(comm::Communicator const& world, std::filesystem::path folder, std::size_t keep = 2,
@@ -92,42 +93,57 @@ public:
   /// Collective: as `verify_checkpoint`, for each that is looked at, and one broadcast.
   /// Throws, the same on every rank, with nothing changed: SystemError if the folder or a checkpoint cannot be read:
   /// what it holds is not known then; Error if a checkpoint has a format that this library does not know.
-  Newest newest_complete() const {
+  Newest newest_complete() const { return newest_in(m_world, m_folder, m_damaged); }
+
+  /// The same of a folder that another job may be writing to: for who only reads. Takes no lock, makes and changes
+  /// nothing. That job may remove or replace a checkpoint while it is read, the newest only with its later saves: a
+  /// SystemError or a checkpoint in `skipped` may come of that, so ask again then.
+  /// Collective: one all-reduce of 16 bytes; else as the member.
+  /// Throws: as the member; CommError if ranks name different folders; SystemError if there is no such folder.
+  static Newest newest_complete(comm::Communicator const& world, std::filesystem::path const& folder) {
+    comm::require_same(world, "CheckpointFolder::newest_complete", "folder", folder.string());
+    std::set<std::int64_t> damaged;
+    return newest_in(world, folder, damaged);
+  }
+
+private:
+  using StepFile = detail::StepFile;
+
+  static Newest newest_in(comm::Communicator const& world, std::filesystem::path const& folder,
+                          std::set<std::int64_t>& damaged) {
     auto const own = comm::collectively(
-        m_world, [&] { return m_lock != nullptr ? detail::json_text(detail::Json(steps())) : std::string(); });
-    auto const list = detail::Json::parse(comm::broadcast_text(m_world, own, 0)).get<std::vector<std::int64_t>>();
+        world, [&] { return world.rank() == 0 ? detail::json_text(detail::Json(steps(folder))) : std::string(); });
+    auto const list = detail::Json::parse(comm::broadcast_text(world, own, 0)).get<std::vector<std::int64_t>>();
     Newest newest;
     for (auto const step : list) {
+      auto const path = folder / detail::step_name(step);
       try {
-        verify_checkpoint(m_world, path_of(step));
-        newest.path = path_of(step);
+        verify_checkpoint(world, path);
+        newest.path = path;
         newest.step = step;
         break;
       } catch (DamagedError const& error) {
         // only what all ranks threw leaves them in step
         if (dynamic_cast<comm::ThrownTogether const*>(&error) == nullptr) throw;
         newest.skipped.emplace_back(error.what());
-        m_damaged.insert(step);
+        damaged.insert(step);
       }
     }
     return newest;
   }
 
-private:
-  using StepFile = detail::StepFile;
-
-  // What of the folder is this class' own, by name.
-  std::map<std::string, StepFile> files() const {
+  // What of a folder is this class' own, by name.
+  static std::map<std::string, StepFile> files(std::filesystem::path const& folder) {
     std::map<std::string, StepFile> found;
-    for (auto const& name : detail::names_in(m_folder))
+    for (auto const& name : detail::names_in(folder))
       if (auto const file = detail::step_file(name)) found.emplace(name, *file);
     return found;
   }
 
   // Those that got their name, the newest first. Shards without their index are no checkpoint.
-  std::vector<std::int64_t> steps() const {
+  static std::vector<std::int64_t> steps(std::filesystem::path const& folder) {
     std::set<std::int64_t, std::greater<>> found;
-    for (auto const& [name, file] : files())
+    for (auto const& [name, file] : files(folder))
       if (file.state == StepFile::State::whole && file.kind != StepFile::Kind::shard) found.insert(file.step);
     return {found.begin(), found.end()};
   }
@@ -135,7 +151,7 @@ private:
   // Calls f with the path of every file that is chosen, an index before its shards.
   template <class Chosen, class F>
   void for_each_file(Chosen const& chosen, F const& f) const {
-    auto const found = files();
+    auto const found = files(m_folder);
     for (bool const index : {true, false})
       for (auto const& [name, file] : found)
         if ((file.kind == StepFile::Kind::index) == index && chosen(file)) f(m_folder / name, file);
@@ -159,7 +175,7 @@ private:
 
   // What is set aside goes with older ones. Where an index stays, its shards do.
   void remove_older() const {
-    auto const kept = steps();
+    auto const kept = steps(m_folder);
     if (kept.size() <= m_keep) return;
     std::set<std::int64_t> stay;
     for_each_file(

@@ -33,6 +33,13 @@ struct StoredTensor {
 /// Texts by name, as a file's `__metadata__`.
 using Texts = std::map<std::string, std::string>;
 
+namespace detail {
+/// Whether a name in `__metadata__` is this library's own.
+inline bool is_reserved(std::string_view name) {
+  return name.starts_with("dchag.");
+}
+} // namespace detail
+
 /// What is in a file.
 struct SafetensorsHeader {
   static constexpr std::size_t length_bytes = 8;            ///< before the JSON

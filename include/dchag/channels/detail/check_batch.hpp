@@ -7,7 +7,8 @@
 
 namespace dchag::detail {
 
-inline std::string list_text(std::span<std::size_t const> list) {
+/// The channels of an image, all of them: they are compared as a text, which a sentence shortens.
+inline std::string channels_text(std::span<std::size_t const> list) {
   std::string text;
   for (auto i : list) text.append(text.empty() ? "" : " ").append(std::to_string(i));
   return text.empty() ? "all" : text;
@@ -39,7 +40,7 @@ void check_batch(comm::Communicator const& communicator, char const* where, Imag
                       {"width W", image.pixels.extent(3)},
                       {"positions", positions},
                       {"the hash of the positions", hash},
-                      {"the list of channels", list_text(image.channels)}});
+                      {"the list of channels", channels_text(image.channels)}});
 }
 
 } // namespace dchag::detail

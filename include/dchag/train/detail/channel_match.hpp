@@ -25,15 +25,15 @@ public:
   /// is: only another order of the same channels is then put right.
   /// Throws: ShapeError if channels are missing or unexpected and the options do not allow it, there is another number
   /// of channels without names, or a channel belongs to another module.
-  ChannelMatch(std::string const& file, DescribedChannels const& stored, DescribedChannels const& own,
+  ChannelMatch(std::filesystem::path const& path, DescribedChannels const& stored, DescribedChannels const& own,
                LoadOptions const& options) {
     if (stored.count == 0 || own.count == 0) return;
     if (stored.names.empty() || own.names.empty()) {
       if (stored.count != own.count && options.sources) return;
-      require<ShapeError>(stored.count == own.count, "load_checkpoint: '", file, "' was written with ", stored.count,
+      require<ShapeError>(stored.count == own.count, sentence_about(path), " was written with ", stored.count,
                           " channels, expected ", own.count);
       if (stored.names.size() != own.names.size())
-        m_remarks.push_back(concat("'", file,
+        m_remarks.push_back(concat("'", path_text(path),
                                    stored.names.empty() ? "' does not name its channels" : "' names its channels",
                                    stored.names.empty() ? ", the model does" : ", the model does not",
                                    ": they are taken to be in the same order"));
@@ -51,12 +51,12 @@ public:
       m_stored.clear();
       return;
     }
-    require_channels(file, missing, unexpected, options);
+    require_channels(path, missing, unexpected, options);
     m_stored_count = stored.count;
     m_own_places = places(own);
     m_stored_modules = modules(stored);
-    require_places(file, stored, own);
-    add_remarks(file, missing);
+    require_places(path, stored, own);
+    add_remarks(path, missing);
   }
 
   /// Whether all arrays are taken as they lie in the file.
@@ -122,23 +122,24 @@ private:
     }
   }
 
-  static void require_channels(std::string const& file, std::set<std::string> const& missing,
+  static void require_channels(std::filesystem::path const& path, std::set<std::string> const& missing,
                                std::set<std::string> const& unexpected, LoadOptions const& options) {
     std::string text;
-    if (!missing.empty() && !options.allow_missing) text = "missing channels " + list_text(missing);
+    if (!missing.empty() && !options.allow_missing) text = "missing channels " + names_text(missing);
     if (!unexpected.empty() && !options.allow_unexpected)
-      text += (text.empty() ? "" : " | ") + ("unexpected channels " + list_text(unexpected));
-    require<ShapeError>(text.empty(), "load_checkpoint: '", file, "' does not fit the model: ", text);
+      text += (text.empty() ? "" : " | ") + ("unexpected channels " + names_text(unexpected));
+    require<ShapeError>(text.empty(), sentence_about(path), " does not fit the model: ", text);
   }
 
-  void require_places(std::string const& file, DescribedChannels const& stored, DescribedChannels const& own) const {
+  void require_places(std::filesystem::path const& path, DescribedChannels const& stored,
+                      DescribedChannels const& own) const {
     auto const own_modules = modules(own);
-    require<ShapeError>(m_stored_modules.size() == own_modules.size(), "load_checkpoint: '", file,
-                        "' was written with channels in ", m_stored_modules.size(), " groups, expected ",
+    require<ShapeError>(m_stored_modules.size() == own_modules.size(), sentence_about(path),
+                        " was written with channels in ", m_stored_modules.size(), " groups, expected ",
                         own_modules.size());
     for (std::size_t g = 0; g < own_modules.size(); ++g)
-      require<ShapeError>(m_stored_modules[g].size() == own_modules[g].size(), "load_checkpoint: '", file,
-                          "' was written with ", m_stored_modules[g].size(), " modules for the channels of group ", g,
+      require<ShapeError>(m_stored_modules[g].size() == own_modules[g].size(), sentence_about(path),
+                          " was written with ", m_stored_modules[g].size(), " modules for the channels of group ", g,
                           ", expected ", own_modules[g].size());
     auto const stored_places = places(stored);
     bool const index = stored.place_counts || own.place_counts;
@@ -148,12 +149,12 @@ private:
       auto const& here = m_own_places[c];
       require<ShapeError>(
           there.group == here.group && there.module == here.module && (!index || there.index == here.index),
-          "load_checkpoint: '", file, "' was written with channel '", own.names[c], "' in ", text_of(there, index),
+          sentence_about(path), " was written with channel '", own.names[c], "' in ", text_of(there, index),
           ", expected ", text_of(here, index), ": what the model computes depends on that");
     }
   }
 
-  void add_remarks(std::string const& file, std::set<std::string> const& missing) {
+  void add_remarks(std::filesystem::path const& path, std::set<std::string> const& missing) {
     std::optional<std::size_t> last;
     bool ascending = true;
     for (auto const& c : m_stored) {
@@ -161,10 +162,11 @@ private:
       if (c) last = c;
     }
     if (!ascending)
-      m_remarks.push_back(concat("'", file, "' has the channels in another order: they are matched by name"));
+      m_remarks.push_back(
+          concat("'", path_text(path), "' has the channels in another order: they are matched by name"));
     if (!missing.empty())
       m_remarks.push_back(
-          concat("'", file, "' does not have all channels, which keep their values: ", list_text(missing)));
+          concat("'", path_text(path), "' does not have all channels, which keep their values: ", names_text(missing)));
   }
 
   std::vector<std::optional<std::size_t>> m_stored; // of each channel of the model; empty: all as they are
@@ -179,7 +181,7 @@ private:
 inline ChannelMatch match_models(std::filesystem::path const& path, Texts const& metadata, Description const& own,
                                  LoadOptions const& options, std::vector<std::string>& remarks) {
   if (own == Description()) return {};
-  auto const stored = stored_description(path_text(path), metadata);
+  auto const stored = stored_description(path, metadata);
   if (!stored) {
     if (!options.sources)
       remarks.push_back(concat("'", path_text(path),
@@ -187,8 +189,8 @@ inline ChannelMatch match_models(std::filesystem::path const& path, Texts const&
                                "names and shapes was compared"));
     return {};
   }
-  require_same_settings(path_text(path), *stored, own, options.may_differ);
-  ChannelMatch match(path_text(path), stored->channels(), own.channels(), options);
+  require_same_settings(path, *stored, own, options.may_differ);
+  ChannelMatch match(path, stored->channels(), own.channels(), options);
   remarks = match.remarks();
   return match;
 }

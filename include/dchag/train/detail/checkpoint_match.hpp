@@ -170,9 +170,9 @@ inline void require_match(comm::Communicator const& world, std::filesystem::path
       if (match.used.count(name) == 0 && (with_optimizer || name.rfind(optimizer_prefix, 0) != 0))
         unexpected.insert(name);
     std::vector<std::string> complaints;
-    if (!match.missing.empty() && !options.allow_missing) complaints.push_back("missing " + list_text(match.missing));
-    if (!unexpected.empty() && !options.allow_unexpected) complaints.push_back("unexpected " + list_text(unexpected));
-    if (!match.misshapen.empty()) complaints.push_back("of another shape " + list_text(match.misshapen));
+    if (!match.missing.empty() && !options.allow_missing) complaints.push_back("missing " + names_text(match.missing));
+    if (!unexpected.empty() && !options.allow_unexpected) complaints.push_back("unexpected " + names_text(unexpected));
+    if (!match.misshapen.empty()) complaints.push_back("of another shape " + names_text(match.misshapen));
     std::string text;
     for (auto const& complaint : complaints) text += (text.empty() ? "" : " | ") + complaint;
     require<ShapeError>(complaints.empty(), sentence_about(path), " does not fit the model: ", text);

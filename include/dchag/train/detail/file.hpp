@@ -22,6 +22,11 @@ inline std::string path_text(std::filesystem::path const& path) {
   return shortened(path.string(), 300);
 }
 
+/// "load_checkpoint: '<path>'", how a sentence about what a file holds begins.
+inline std::string sentence_about(std::filesystem::path const& path) {
+  return concat("load_checkpoint: '", path_text(path), "'");
+}
+
 /// Throws SystemError "File: cannot <what> '<path>': <what the system says>".
 template <class... Parts>
 [[noreturn]] void throw_system_error(int error, std::filesystem::path const& path, Parts const&... what) {

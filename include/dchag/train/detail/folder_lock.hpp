@@ -86,22 +86,26 @@ public:
     return m_warning;
   }
 
-  /// Takes the lock anew if the lock file has been removed or replaced.
+  /// Takes the lock anew if the lock file has been removed or replaced, or if that failed before.
   /// Throws: as `of`, at once.
   void renew() {
-    if (m_file >= 0 && !is_own_file()) acquire(std::chrono::milliseconds(0));
+    bool const lost = m_file < 0 ? m_warning.empty() : !is_own_file();
+    if (lost) acquire(std::chrono::milliseconds(0));
   }
 
 private:
-  FolderLock(std::filesystem::path const& folder, std::chrono::milliseconds patience)
-      : m_folder(folder), m_path(folder / file_name) {
+  explicit FolderLock(std::filesystem::path const& folder) : m_folder(folder), m_path(folder / file_name) {}
+
+  // If acquire throws, the object is constructed already, so its destructor gives the lock back.
+  FolderLock(std::filesystem::path const& folder, std::chrono::milliseconds patience) : FolderLock(folder) {
     acquire(patience);
   }
 
   void acquire(std::chrono::milliseconds patience) {
     release();
     m_warning.clear();
-    for (int attempt = 0; attempt < 5; ++attempt) { // the file may be removed between opening and locking
+    // The file may be removed between opening and locking.
+    for (int attempts = 0;;) {
       m_file = uninterrupted([&] { return ::open(m_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666); });
       if (m_file < 0) {
         int const error = errno;
@@ -112,6 +116,8 @@ private:
       if (!lock(patience)) return;
       if (is_own_file()) break;
       release();
+      require<Error>(++attempts < 5, "CheckpointFolder: '", path_text(m_path), "' was removed ", attempts,
+                     " times while it was being locked, expected a lock file that stays");
     }
     write_holder();
     std::error_code error;

@@ -63,7 +63,7 @@ inline std::string short_text(Json const& json) {
 }
 
 /// At most ten names for a sentence, and no more than fit into 500 bytes.
-inline std::string list_text(std::set<std::string> const& names) {
+inline std::string names_text(std::set<std::string> const& names) {
   std::string text;
   std::size_t count = 0;
   for (auto const& name : names) {

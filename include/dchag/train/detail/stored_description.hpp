@@ -4,6 +4,7 @@
 
 #include <dchag/comm/agree.hpp>
 #include <dchag/core/description.hpp>
+#include <dchag/train/detail/file.hpp>
 #include <dchag/train/detail/json.hpp>
 #include <dchag/train/safetensors.hpp>
 
@@ -42,8 +43,8 @@ inline std::string text_of(Description const& description) {
 }
 
 /// Throws: Error unless `text_of` can have made the text.
-inline Description description_from(std::string const& file, std::string const& text) {
-  auto const what = concat("load_checkpoint: '", file, "': '", description_name, "'");
+inline Description description_from(std::filesystem::path const& path, std::string const& text) {
+  auto const what = concat(sentence_about(path), ": '", description_name, "'");
   auto const checked = parse_json(what, text); // refuses what is no JSON, or has a name twice
   Description description;
   try {
@@ -69,14 +70,14 @@ inline Description description_from(std::string const& file, std::string const& 
 /// What a file says of the model that it was written for; nothing if it is of another program, or of a version of this
 /// library that stored none.
 /// Throws: Error.
-inline std::optional<Description> stored_description(std::string const& file, Texts const& metadata) {
+inline std::optional<Description> stored_description(std::filesystem::path const& path, Texts const& metadata) {
   auto const found = metadata.find(description_name);
-  return found == metadata.end() ? std::nullopt : std::optional(description_from(file, found->second));
+  return found == metadata.end() ? std::nullopt : std::optional(description_from(path, found->second));
 }
 
 /// Throws: ShapeError, which names every setting with both values, unless what both say has the same value, or may
 /// differ. Settings that only one of them knows are of parts that the other does not have.
-inline void require_same_settings(std::string const& file, Description const& stored, Description const& own,
+inline void require_same_settings(std::filesystem::path const& path, Description const& stored, Description const& own,
                                   std::vector<std::string> const& may_differ) {
   std::string text;
   for (auto const& setting : own.settings()) {
@@ -85,14 +86,14 @@ inline void require_same_settings(std::string const& file, Description const& st
     if (value != setting.value)
       text += concat(text.empty() ? "" : "; ", setting.name, ' ', shortened(value), ", expected ", setting.value);
   }
-  require<ShapeError>(text.empty(), "load_checkpoint: '", file, "' was written with ", shortened(text, 1500));
+  require<ShapeError>(text.empty(), sentence_about(path), " was written with ", shortened(text, 1500));
 }
 
 /// Texts without what the library keeps for itself.
 inline Texts users_of(Texts const& metadata) {
   Texts texts;
   for (auto const& [name, text] : metadata)
-    if (name.rfind("dchag.", 0) != 0) texts[name] = text;
+    if (!is_reserved(name)) texts[name] = text;
   return texts;
 }
 

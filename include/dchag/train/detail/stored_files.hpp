@@ -46,21 +46,9 @@ inline StoredFile read_header(std::filesystem::path const& path) {
   return stored;
 }
 
-/// "load_checkpoint: '<path>'", how a sentence about a file begins.
-inline std::string sentence_about(std::filesystem::path const& path) {
-  return concat("load_checkpoint: '", path_text(path), "'");
-}
-
 /// Whether this library wrote it, and it must therefore have a checksum.
 inline bool is_own(Texts const& metadata) {
-  return std::ranges::any_of(metadata, [](auto const& entry) { return entry.first.rfind("dchag.", 0) == 0; });
-}
-
-/// Another format is no damage: a newer version of the library may have written it.
-inline void require_known_format(std::filesystem::path const& path, Texts const& metadata) {
-  if (auto const format = metadata.find("dchag.format"); format != metadata.end())
-    require<Error>(format->second == "1", sentence_about(path), " has format ", shortened(format->second),
-                   ", expected 1");
+  return std::ranges::any_of(metadata, [](auto const& entry) { return is_reserved(entry.first); });
 }
 
 /// The digits in a text; "" in a file of another origin.
@@ -75,6 +63,48 @@ inline std::string checksum_in(std::filesystem::path const& path, std::string_vi
 inline void require_checksum(std::filesystem::path const& path, std::uint64_t sum, std::string const& expected) {
   require<DamagedError>(checksum_digits(sum) == expected, sentence_about(path), " is damaged: its checksum is ",
                         checksum_digits(sum), ", expected ", shortened(expected));
+}
+
+/// What a share of the words of a file adds to its checksum.
+inline std::uint64_t checksum_of_share(StoredFile const& stored, std::size_t shares, std::size_t share) {
+  auto const words = even_part((stored.bytes + 3) / 4, shares, share);
+  if (words.size() == 0) return 0;
+  auto const file = File::read(stored.path);
+  std::size_t const end = (std::min)(4 * words.end, stored.bytes);
+  std::size_t const digits = SafetensorsHeader::length_bytes + find_checksum(stored.json);
+  std::vector<char> bytes((std::min)(end - 4 * words.begin, std::size_t{4} << 20));
+  std::uint64_t sum = 0;
+  for (std::size_t begin = 4 * words.begin; begin < end; begin += bytes.size()) {
+    std::size_t const count = (std::min)(bytes.size(), end - begin);
+    file.read(begin, bytes.data(), count);
+    for (std::size_t i = (std::max)(begin, digits); i < (std::min)(begin + count, digits + no_checksum.size()); ++i)
+      bytes[i - begin] = '0';
+    sum += checksum_of(begin, bytes.data(), count);
+  }
+  return sum;
+}
+
+/// Another format is no damage if the file has no checksum, or the right one: a newer version of the library may have
+/// written it. Every format counts the checksum alike. `sum` is called to count it.
+/// Throws: Error if the format is not known, DamagedError if the checksum is another as well.
+template <class Sum>
+void require_known_format(std::filesystem::path const& path, std::string_view json, Texts const& metadata,
+                          Sum const& sum) {
+  auto const format = metadata.find("dchag.format");
+  if (format == metadata.end() || format->second == "1") return;
+  if (metadata.count(checksum_name) == 1) {
+    auto const expected = checksum_in(path, json, metadata); // before it is counted: there may be no digits
+    require_checksum(path, sum(), expected);
+  }
+  throw Error(concat(sentence_about(path), " has format ", shortened(format->second), ", expected 1"));
+}
+
+/// `read_header` of a file whose format is known; otherwise it reads every byte to tell a newer format from damage.
+/// Throws: as `read_header` and `require_known_format`.
+inline StoredFile read_known_header(std::filesystem::path const& path) {
+  auto stored = read_header(path);
+  require_known_format(path, stored.json, stored.header.metadata, [&] { return checksum_of_share(stored, 1, 0); });
+  return stored;
 }
 
 /// A shard that its folder does not have is lost, which is damage; one that it has and that cannot be opened is not.
@@ -93,11 +123,12 @@ inline void read_index(std::filesystem::path const& index, std::vector<StoredFil
   Texts texts;
   for (auto const& [name, value] : metadata.items())
     texts[name] = value.is_string() ? value.template get<std::string>() : "";
-  require_known_format(index, texts);
-  if (auto const digits = checksum_in(index, text, texts); !digits.empty()) {
+  auto const sum = [&] {
     auto const blank = with_checksum(text, no_checksum);
-    require_checksum(index, checksum_of(0, blank.data(), blank.size()), digits);
-  }
+    return checksum_of(0, blank.data(), blank.size());
+  };
+  require_known_format(index, text, texts, sum);
+  if (auto const digits = checksum_in(index, text, texts); !digits.empty()) require_checksum(index, sum(), digits);
   std::map<std::string, std::set<std::string>> tensors; // by file
   for (auto const& [name, file] : weight_map.items()) {
     if (!file.is_string())
@@ -116,7 +147,7 @@ inline void read_index(std::filesystem::path const& index, std::vector<StoredFil
     auto const path = index.parent_path() / name;
     require<DamagedError>(there.count(name) == 1, "File: cannot read '", path_text(path),
                           "': No such file or directory");
-    files.push_back(read_header(path));
+    files.push_back(read_known_header(path));
     auto const& stored = files.back();
     for (auto const& tensor : names)
       if (stored.header.find(tensor) == nullptr)
@@ -147,13 +178,12 @@ inline std::pair<std::string, Piece> piece_in(StoredFile const& file, StoredTens
   return {entry[0].get<std::string>(), std::move(piece)};
 }
 
-/// What the files' headers say together.
-/// Throws: DamagedError; Error if their format is not known.
+/// What the headers of files of a known format say together.
+/// Throws: DamagedError.
 inline StoredFiles assembled(std::vector<StoredFile> files) {
   StoredFiles result{std::move(files), {}, {}};
   for (std::size_t f = 0; f < result.files.size(); ++f) {
     auto const& [path, json, bytes, header] = result.files[f];
-    require_known_format(path, header.metadata);
     checksum_in(path, json, header.metadata);
     for (auto const& tensor : header.tensors) {
       auto const [name, piece] = piece_in(result.files[f], tensor);
@@ -181,7 +211,7 @@ inline StoredFiles assembled(std::vector<StoredFile> files) {
 /// Reads the headers of a file or, if there is none, of the files that its index names.
 /// Collective: rank 0 reads, and broadcasts them; two all-reduces of one int.
 /// Throws, the same on every rank: SystemError if one cannot be read, DamagedError if it can, but is not whole; Error
-/// if its format is not known.
+/// if its format is not known and its checksum, of every byte, is right.
 inline StoredFiles open_stored(comm::Communicator const& world, std::filesystem::path const& path) {
   auto const text = comm::collectively(world, [&]() -> std::string {
     if (world.rank() != 0) return "";
@@ -193,7 +223,7 @@ inline StoredFiles open_stored(comm::Communicator const& world, std::filesystem:
       if (shards)
         read_index(index, files);
       else
-        files.push_back(read_header(path));
+        files.push_back(read_known_header(path));
       // A path may hold any bytes, JSON may not; the names in an index are JSON already.
       Json list = Json::array();
       for (auto const& file : files)
@@ -215,25 +245,6 @@ inline StoredFiles open_stored(comm::Communicator const& world, std::filesystem:
       return assembled(std::move(files));
     });
   });
-}
-
-/// What a share of the words of a file adds to its checksum.
-inline std::uint64_t checksum_of_share(StoredFile const& stored, std::size_t shares, std::size_t share) {
-  auto const words = even_part((stored.bytes + 3) / 4, shares, share);
-  if (words.size() == 0) return 0;
-  auto const file = File::read(stored.path);
-  std::size_t const end = (std::min)(4 * words.end, stored.bytes);
-  std::size_t const digits = SafetensorsHeader::length_bytes + find_checksum(stored.json);
-  std::vector<char> bytes((std::min)(end - 4 * words.begin, std::size_t{4} << 20));
-  std::uint64_t sum = 0;
-  for (std::size_t begin = 4 * words.begin; begin < end; begin += bytes.size()) {
-    std::size_t const count = (std::min)(bytes.size(), end - begin);
-    file.read(begin, bytes.data(), count);
-    for (std::size_t i = (std::max)(begin, digits); i < (std::min)(begin + count, digits + no_checksum.size()); ++i)
-      bytes[i - begin] = '0';
-    sum += checksum_of(begin, bytes.data(), count);
-  }
-  return sum;
 }
 
 /// Reads every byte, each rank an equal share, and compares the checksums of the files that have one.
