@@ -7,6 +7,7 @@
 #include <support/memory.hpp>
 #include <support/other_processor.hpp>
 #include <support/replicas.hpp>
+#include <support/sentence.hpp>
 
 namespace parallel_masked_autoencoder {
 
@@ -47,6 +48,20 @@ public:
 
   /// Forward and backward on these samples of the batch of step `draw`.
   double backward(Range samples, std::uint64_t draw) {
+    draw_mask(samples, draw);
+    auto const target = target_of(samples);
+    model.forward(workspace, context, input_of(target), mask);
+    return model.backward(workspace, context, input_of(target), target, mask);
+  }
+
+  /// Checks a batch whose mask fits to its images only if they are as many.
+  void check(comm::Communicator const& group, Range samples, Range masked) {
+    draw_mask(masked, 0);
+    auto const target = target_of(samples);
+    model.check(group, exec, context, input_of(target), target, mask);
+  }
+
+  void draw_mask(Range samples, std::uint64_t draw) {
     Mask all;
     all.draw(exec, batch, positions, 0.5, Mask::Loss::hidden, 1, draw);
     std::vector<std::vector<std::size_t>> visible;
@@ -55,12 +70,13 @@ public:
       visible.emplace_back(list.begin(), list.end());
     }
     mask.set(exec, positions, visible, Mask::Loss::hidden);
-    auto const target =
-        Kokkos::subview(image, std::pair(samples.begin, samples.end), Kokkos::ALL, Kokkos::ALL, Kokkos::ALL);
+  }
+  auto target_of(Range samples) const {
+    return Kokkos::subview(image, std::pair(samples.begin, samples.end), Kokkos::ALL, Kokkos::ALL, Kokkos::ALL);
+  }
+  auto input_of(auto const& target) const {
     auto const own = model.aggregator().own_channels();
-    Image const input{Kokkos::subview(target, Kokkos::ALL, std::pair(own.begin, own.end), Kokkos::ALL, Kokkos::ALL)};
-    model.forward(workspace, context, input, mask);
-    return model.backward(workspace, context, input, target, mask);
+    return Image{Kokkos::subview(target, Kokkos::ALL, std::pair(own.begin, own.end), Kokkos::ALL, Kokkos::ALL)};
   }
 
   Space exec;
@@ -157,6 +173,43 @@ TEST_CASE("what several ranks hold stays equal, bit for bit, where every other r
                           comm::all_reduce(mesh.tensor(), prediction, comm::Reduce::max);
         if (products_are_of_eigen) CHECK(everywhere(world, !same));
       }
+}
+
+TEST_CASE("replicas with unequal numbers of samples, or none, check their own and agree") {
+  using Space = Kokkos::DefaultExecutionSpace;
+  comm::Communicator const world;
+  for (int tensor = 1; tensor <= std::min(world.size(), 2); ++tensor) {
+    if (world.size() % tensor != 0) continue;
+    CAPTURE(tensor);
+    comm::Mesh const mesh(world, {tensor, 1, world.size() / tensor});
+    auto trial = trial_on<Space, double>(mesh.tensor(), {});
+    auto const samples_of_replica = [&](int index) { // the last of several has none
+      int const count = mesh.replicas().size() == 1 ? 2 : mesh.replicas().size() - 1 - index;
+      return std::min<std::size_t>(batch - 1, static_cast<std::size_t>(count));
+    };
+    std::size_t const samples = samples_of_replica(mesh.replicas().rank());
+    auto const sentence_with = [&](std::size_t masked) {
+      return sentence_of([&] {
+        comm::agree_between_groups(world, [&] {
+          if (samples > 0) trial.check(mesh.tensor(), {0, samples}, {0, masked});
+        });
+      });
+    };
+    CHECK(everywhere(world, sentence_with(samples).empty()));
+    std::size_t const first = samples_of_replica(0);
+    auto const refused = sentence_with(mesh.replicas().rank() == 0 ? samples + 1 : samples);
+    CHECK(everywhere(world, refused.ends_with(concat("mask of ", first + 1, " samples with 12 positions, expected B = ",
+                                                     first, " with L = 12"))));
+    parallel::DataParallel training(trial.exec, mesh, trial.model);
+    training.begin_step();
+    double loss = 0;
+    if (samples == 0)
+      training.empty_pass();
+    else
+      training.begin_pass(static_cast<double>(samples)), loss = trial.backward({0, samples}, 0);
+    training.finish_backward();
+    CHECK(everywhere(world, training.mean(loss, static_cast<double>(samples)) > 0));
+  }
 }
 
 TEST_CASE_TEMPLATE("every mesh and policy trains a masked autoencoder as one rank does", Case, DCHAG_TEST_CASES) {

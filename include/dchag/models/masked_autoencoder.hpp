@@ -86,8 +86,16 @@ public:
   /// Throws the same error on every rank of `world` unless image, target and mask fit the model on each of them, all
   /// bring as many samples and visible positions, and ranks that share an aggregator the same batch. Without it, what
   /// `forward` and `backward` refuse on one rank may leave others waiting.
-  /// Collective: ranks that train one model together; three all-reduces of at most 16 bytes, and what the aggregator's
-  /// `check` does.
+  ///
+  /// `world` is all ranks that train one model together. Where replicas bring unequal numbers of samples
+  /// (`DataParallel::begin_pass`), it is the group that shares its samples, `mesh.tensor()`, and the groups agree. A
+  /// replica without samples, which calls `DataParallel::empty_pass`, has nothing to check and agrees too:
+  ///
+  ///     comm::agree_between_groups(mesh.world(), [&] {
+  ///       if (samples > 0) model.check(mesh.tensor(), exec, context, image, target, mask);
+  ///     });
+  ///
+  /// Collective: all ranks of `world`; three all-reduces of at most 16 bytes, and what the aggregator's `check` does.
   template <class Input, TensorView<4> Target>
   void check(comm::Communicator const& world, ExecutionSpace const& exec, Context& context, Input const& input,
              Target const& target, Mask const& mask) const {
