@@ -45,17 +45,20 @@ AggregatorConfig const whole{.channels = 8, .patch = 2, .width = 8, .heads = 2};
 DistributedAggregatorConfig const grouped{.channels = 8, .groups = 2, .patch = 2, .width = 8, .heads = 2};
 
 template <class T>
-void aggregators(comm::Communicator const& world, Workspace<Space>& workspace) {
-  Space const exec;
-  ChannelAggregator<Space, T> alone(exec, whole);
+void aggregate_alone(Workspace<Space>& workspace) {
+  ChannelAggregator<Space, T> alone(workspace.exec(), whole);
   aggregate(alone, workspace);
   typename ChannelAggregator<Space, T>::Context frozen;
   alone.freeze(workspace, frozen, Kokkos::View<T****, Space>("image", 2, 8, 4, 4));
-  DistributedAggregator<Space, T, Tree<Linear, 2>, HeadShared, Materialized> tree(exec, world, grouped);
+}
+
+void aggregate_together(comm::Communicator const& world, Workspace<Space>& workspace) {
+  Space const exec;
+  DistributedAggregator<Space, float, Tree<Linear, 2>, HeadShared, Materialized> tree(exec, world, grouped);
   aggregate(tree, workspace);
-  DistributedTokenization<Space, T> tokens(exec, world, whole);
+  DistributedTokenization<Space, float> tokens(exec, world, whole);
   aggregate(tokens, workspace);
-  TensorParallelAggregator<Space, T> heads(exec, world, whole);
+  TensorParallelAggregator<Space, float> heads(exec, world, whole);
   aggregate(heads, workspace);
 }
 
@@ -90,12 +93,18 @@ void train(comm::Mesh const& mesh, Workspace<Space>& workspace, std::filesystem:
   parameter_norms(exec, training);
 }
 
-void head(Workspace<Space>& workspace) {
-  PredictionHead<Space, float> const head(workspace.exec(), "head", {.inputs = 8, .outputs = 32}, 1);
-  PredictionHead<Space, float>::Context context;
-  Tensor<Space, float, 2> const x("x", 4, 8), y("y", 4, 32);
+/// A layer that is trained without a mesh.
+template <class T>
+void train_head(Workspace<Space>& workspace) {
+  auto const& exec = workspace.exec();
+  PredictionHead<Space, T> head(exec, "head", {.inputs = 8, .outputs = 32}, 1);
+  typename PredictionHead<Space, T>::Context context;
+  Tensor<Space, T, 2> const x("x", 4, 8), y("y", 4, 32);
   head.forward(workspace, context, x, y);
   head.backward(workspace, context, x, y, x);
+  clip_gradients(exec, head, 1.0);
+  AdamW<Space, T> optimizer;
+  optimizer.step(exec, head, 1e-3);
 }
 
 [[maybe_unused]] int everything(int argc, char** argv) {
@@ -104,11 +113,14 @@ void head(Workspace<Space>& workspace) {
   return comm::run_main(world, [&] {
     comm::Mesh const mesh(world, {1, world.size(), 1});
     Workspace<Space> workspace;
-    aggregators<float>(world, workspace);
-    aggregators<double>(world, workspace);
+    // Both kinds of numbers where they cost little to compile.
+    aggregate_alone<float>(workspace);
+    aggregate_alone<double>(workspace);
+    aggregate_together(world, workspace);
     train<float, parallel::TensorParallel>(mesh, workspace, "checkpoints");
-    train<double, parallel::SequenceParallel>(mesh, workspace, "checkpoints");
-    head(workspace);
+    train<float, parallel::SequenceParallel>(mesh, workspace, "checkpoints");
+    train_head<float>(workspace);
+    train_head<double>(workspace);
     return static_cast<int>(plan::memory({}).total());
   });
 }
