@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 
 namespace command_line {
 namespace {
@@ -52,12 +54,6 @@ bool holds(Numbers range, double value) {
   return above && (range.most_end == Numbers::End::included ? value <= range.most : value < range.most);
 }
 
-std::string joined(std::vector<std::string> const& words) {
-  std::string text;
-  for (auto const& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 // A table of Markdown takes no line breaks, a bar ends a cell, and what stands in angles is hidden.
 std::string cell(std::string const& text) {
   std::string result;
@@ -71,25 +67,62 @@ std::string cell(std::string const& text) {
   return result;
 }
 
+std::string expectation(Option const& option) {
+  return option.words == 0 ? "true or false" : option.expected;
+}
+
+[[noreturn]] void refuse(Option const& option, std::vector<std::string> const& words) {
+  throw dchag::Error(dchag::concat(option.name(), " is '", joined(words), "', expected ", expectation(option)));
+}
+
+bool has_name(Option const& option, std::string const& name) {
+  return ("," + option.names + ",").find("," + name + ",") != std::string::npos;
+}
+
+/// A file says an option once, with all of its values: on the command line the last one of several is taken, in a list
+/// none of them can be left out.
+class File : public CLI::ConfigTOML {
+public:
+  explicit File(std::deque<Option> const& options) : m_options(options) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    auto const read = CLI::ConfigTOML::from_config(input);
+    for (auto const& item : read)
+      for (auto const& option : m_options)
+        if (item.parents.empty() && has_name(option, "--" + item.name) && !fits(option, item.inputs))
+          refuse(option, item.inputs);
+    return read;
+  }
+
+private:
+  static bool fits(Option const& option, std::vector<std::string> const& words) {
+    if (option.words == Option::any_number) return !words.empty();
+    return words.size() == std::max<std::size_t>(option.words, 1); // a flag has one word here
+  }
+
+  std::deque<Option> const& m_options;
+};
+
 /// CLI11 collects the words; what they mean the table knows.
 class Reader {
 public:
   Reader(std::string const& program, std::string const& purpose, std::deque<Option> const& options)
-      : m_app(purpose, program), m_words(options.size()), m_flags(options.size()) {
+      : m_app(purpose, program), m_options(options) {
     m_app.set_config("--config", "", "Read options from this file (TOML or INI)");
     m_app.allow_config_extras(CLI::config_extras_mode::error);
+    m_app.config_formatter(std::make_shared<File>(options));
     m_app.add_flag("--help-markdown", m_markdown, "Print this as a page of documentation");
-    m_app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-    for (std::size_t i = 0; i < options.size(); ++i) {
-      auto const& option = options[i];
-      m_flags[i] = option.text() == "true";
+    m_app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    for (auto const& option : options) {
+      auto const take = [](CLI::results_t const&) { return true; }; // words() reads them
       auto* const added = option.words == 0
-                              ? m_app.add_flag(option.names, m_flags[i], option.help)
-                              : m_app.add_option(option.names, m_words[i], option.help + " (" + option.expected + ")");
+                              ? m_app.add_flag(option.names, option.help)
+                              : m_app.add_option(option.names, take, option.help + " (" + option.expected + ")");
       if (option.words > 0) {
-        auto const count = static_cast<int>(std::min<std::size_t>(option.words, 1000));
+        constexpr auto most = std::size_t{CLI::detail::expected_max_vector_size};
+        auto const count = static_cast<int>(std::min(option.words, most));
         added->expected(option.words == Option::any_number ? 1 : count, count);
-        if (option.words != Option::any_number) added->allow_extra_args(false);
+        added->allow_extra_args(option.words == Option::any_number);
         added->type_name("VALUE")->default_str(option.initial);
       }
       added->group(option.group);
@@ -108,6 +141,8 @@ public:
       throw dchag::Error(std::string("--config: ") + error.what());
     } catch (CLI::ExtrasError const&) {
       throw dchag::Error("'" + joined(m_app.remaining()) + "' is no option, expected those of --help");
+    } catch (CLI::ArgumentMismatch const& error) {
+      throw dchag::Error(mismatch_sentence(error.what()));
     } catch (CLI::ParseError const& error) {
       throw dchag::Error(error.what());
     }
@@ -116,8 +151,22 @@ public:
 
   std::string help() const { return m_app.help(); }
   bool given(std::size_t i) const { return m_added[i]->count() > 0; }
+
+  /// The values of an option that is given: the last ones, where the command line repeats it.
   std::vector<std::string> words(std::size_t i) const {
-    return m_words[i].empty() ? std::vector<std::string>{m_flags[i] ? "true" : "false"} : m_words[i];
+    auto words = m_added[i]->results();
+    auto const& option = m_options[i];
+    auto const count = std::max<std::size_t>(option.words, 1);
+    if (option.words != Option::any_number && words.size() > count)
+      words.erase(words.begin(), words.end() - static_cast<std::ptrdiff_t>(count));
+    if (option.words != 0) return words;
+    try {
+      return {CLI::detail::to_flag_value(words.front()) > 0 ? "true" : "false"};
+    } catch (std::invalid_argument const&) {
+      refuse(option, words);
+    } catch (std::out_of_range const&) {
+      refuse(option, words);
+    }
   }
 
 private:
@@ -130,14 +179,27 @@ private:
     return "'" + name + "' is no option, expected those of --help without the leading --";
   }
 
+  // "--width: 1 required VALUE missing": the name of the option comes first.
+  std::string mismatch_sentence(std::string const& theirs) const {
+    auto const name = theirs.substr(0, theirs.find(':'));
+    for (auto const& option : m_options)
+      if (has_name(option, name)) return name + ": no value is given, expected " + expectation(option);
+    return name == "--config" ? "--config: no value is given, expected the name of a file" : theirs;
+  }
+
   CLI::App m_app;
-  std::vector<std::vector<std::string>> m_words;
-  std::deque<bool> m_flags; // CLI11 keeps references
+  std::deque<Option> const& m_options;
   std::vector<CLI::Option*> m_added;
   bool m_markdown = false;
 };
 
 } // namespace
+
+std::string joined(std::vector<std::string> const& words) {
+  std::string text;
+  for (auto const& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
 
 Option& OptionTable::add(std::string const& names, std::string const& expected, std::string const& help,
                          std::function<bool(std::vector<std::string> const&)> read, std::function<std::string()> text) {
@@ -211,8 +273,7 @@ OptionTable::Asked OptionTable::parse(int argc, char const* const* argv) {
     if (!option.given) continue;
     auto const words = reader.words(i);
     bool const many = option.words == Option::any_number || option.words <= 1 || option.words == words.size();
-    dchag::require<dchag::Error>(many && option.read(words), option.name(), " is '", joined(words), "', expected ",
-                                 option.expected);
+    if (!many || !option.read(words)) refuse(option, words);
   }
   return asked;
 }

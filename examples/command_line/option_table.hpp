@@ -52,6 +52,9 @@ struct Option {
   std::string name() const { return names.substr(0, names.find(',')); }
 };
 
+/// The words with a blank between them.
+std::string joined(std::vector<std::string> const& words);
+
 class OptionTable {
 public:
   /// `purpose`: what the program is for, a few lines that begin its help.
@@ -78,7 +81,8 @@ public:
   /// What a command line asks for, if not that the program runs.
   enum class Asked { run, help, markdown };
 
-  /// Reads the command line, and the file that `--config` names.
+  /// Reads the command line, and the file that `--config` names. The command line comes before the file, and of one
+  /// option that it repeats the last is taken; values of an option that takes any number of them are put together.
   /// Throws: dchag::Error "--width is '-1', expected a whole number from 1 to 8"; for an option, on the command line or
   /// in the file, that there is not.
   Asked parse(int argc, char const* const* argv);

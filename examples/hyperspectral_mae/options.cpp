@@ -14,6 +14,7 @@ namespace hyperspectral {
 namespace {
 
 using command_line::Counts;
+using command_line::joined;
 using command_line::Numbers;
 using Words = std::vector<std::string>;
 
@@ -41,12 +42,6 @@ std::string to_string(dchag::comm::MeshShape const& shape) {
   return shape.tensor == 0 ? "" : dchag::concat(shape.tensor, 'x', shape.shard, 'x', shape.data);
 }
 
-std::string joined(std::vector<std::string> const& words) {
-  std::string text;
-  for (auto const& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 /// All options, in the order of the help. They read into `options`, which outlives the table.
 class Table : public command_line::OptionTable {
 public:
@@ -54,7 +49,7 @@ public:
       : OptionTable("hyperspectral_mae",
                     "Trains a masked autoencoder on hyperspectral cubes: D-CHAG aggregates the channels, a ViT encodes "
                     "the\nvisible quarter of the positions, a light decoder fills in the rest.\n"
-                    "Run it under mpirun with any number of ranks that divides the groups.\n\n"
+                    "Run it under mpiexec on as many ranks as --mesh and --model allow.\n\n"
                     "Options that begin with --kokkos- go to Kokkos, whose own help --kokkos-help prints.") {
     data(options);
     model(options);
@@ -179,7 +174,8 @@ private:
                          "What SHARD ranks divide: optimizer is ZeRO-1, full is ZeRO-3 or FSDP");
     sharding.initial = "full if SHARD is above 1";
     sharding.decides = false;
-    flag("--recompute", options.model.recompute, "Make what happened inside encoder blocks again instead of keeping it")
+    flag("--recompute", options.model.recompute,
+         "Compute the activations inside encoder blocks again in the backward pass instead of storing them")
         .decides = false;
   }
 
@@ -220,7 +216,9 @@ std::string page_of(Table const& table) {
     if (option.decides) names += (names.empty() ? "`" : ", `") + option.name() + '`';
   return table.markdown() + "\n## Going on\n\n" +
          "What decides what is learned is kept in checkpoints, and `--resume` refuses another value of it:\n" + names +
-         ".\nAll options must be the same on all ranks, which is looked at before anything is read.\n";
+         ".\nIt also refuses other data: another number of bands, another number of cubes to train on or held out "
+         "(`--test-count`), or another checksum of the values.\nAll options must be the same on all ranks, which is "
+         "looked at before anything is read.\n";
 }
 
 } // namespace

@@ -119,7 +119,15 @@ TEST_CASE("settings that do not fit each other are refused by their names") {
                               "--evaluations, 25, goes through all of them"},
       {"--widht 8", "'--widht 8' is no option, expected those of --help"},
       {"cube.hdr", "'cube.hdr' is no option, expected those of --help"},
-      {"--width", "--width: "},
+      {"--width", "--width: no value is given, expected a whole number from 1 to 65536"},
+      {"--width=", "--width: no value is given, expected a whole number from 1 to 65536"},
+      {"--data", "--data: no value is given, expected names, none of them empty"},
+      {"--data=", "--data: no value is given, expected names, none of them empty"},
+      {"--strategy", "--model: no value is given, expected one or more of"},
+      {"--config", "--config: no value is given, expected the name of a file"},
+      {"--no-augment=maybe", "--no-augment is 'maybe', expected true or false"},
+      {"--recompute=99999999999999999999", "--recompute is '99999999999999999999', expected true or false"},
+      {"--crop 16 8", "'8' is no option, expected those of --help"},
   };
   for (auto const& [line, sentence] : wrong) {
     auto const said = refusal(line);
@@ -127,6 +135,8 @@ TEST_CASE("settings that do not fit each other are refused by their names") {
     CHECK(said.rfind(sentence, 0) == 0);
   }
   CHECK(refusal("--model c0@4", 3) ==
+        "--model c0@4 has 4 groups, expected a multiple of the 3 ranks that share a model");
+  CHECK(refusal("--data nowhere --model c0@4", 3) ==
         "--model c0@4 has 4 groups, expected a multiple of the 3 ranks that share a model");
   CHECK(refusal("--model tensor", 3) ==
         "--model tensor divides --heads 4, expected a multiple of the 3 ranks that share a model");
@@ -152,6 +162,13 @@ TEST_CASE("what works is taken") {
                               "18446744073709551615",
                               4);
   CHECK(options.data == std::vector<std::filesystem::path>{"a", "b"});
+  std::string many = "--data"; // all of them, however many
+  for (int i = 0; i < 1005; ++i) many += dchag::concat(" cube", i);
+  auto const cubes = parsed(many).data;
+  CHECK(cubes.size() == 1005);
+  CHECK((cubes.front() == "cube0" && cubes.back() == "cube1004"));
+  CHECK(parsed("--data a --data b c").data == std::vector<std::filesystem::path>{"a", "b", "c"});
+  CHECK_FALSE(parsed("--recompute --recompute=false").model.recompute);
   CHECK(to_string(options.model.crop) == "16x24");
   CHECK(options.model.width == 32);
   CHECK(options.model.clip == std::numeric_limits<double>::infinity());
@@ -189,7 +206,13 @@ TEST_CASE("options in a file are as those of the command line") {
   CHECK(contains(refusal(with("[model]\nwidth = 32\n")), "--config: 'model"));
   CHECK(refusal(with("width = -8\n")).rfind("--width is '-8', expected a whole number from 1 to 65536", 0) == 0);
   CHECK(refusal(with("clip = nan\n")).rfind("--clip is 'nan', expected a number above 0", 0) == 0);
-  CHECK(contains(refusal(with("resume = perhaps\n")), "resume"));
+  CHECK(refusal(with("resume = perhaps\n")) == "--resume is 'perhaps', expected true or false");
+  CHECK(refusal(with("recompute = [true, false]\n")) == "--recompute is 'true false', expected true or false");
+  CHECK(refusal(with("crop = [16, 8]\n")).rfind("--crop is '16 8', expected an edge, or lines x samples", 0) == 0);
+  CHECK(refusal(with("crop = 16\ncrop = 8\n")).rfind("--crop is '16 8', expected", 0) == 0);
+  CHECK(refusal(with("width = \"\"\n")).rfind("--width is '', expected a whole number", 0) == 0);
+  CHECK(refusal(with("data = [\"a\", \"\"]\n")) == "--data is 'a ', expected names, none of them empty");
+  CHECK(parsed(with("data = [\"a\", \"b c\"]\n")).data == std::vector<std::filesystem::path>{"a", "b c"});
   CHECK(contains(refusal("--config " + (folder / "none.toml").string()), "none.toml"));
 }
 
