@@ -45,6 +45,7 @@ dchag::Metadata to_metadata(ProgressState const& state, std::string const& model
                                         {"step", state.step},
                                         {"loss_sum", state.loss_sum},
                                         {"summed", state.summed}};
+  if (state.last_row) all.push_back({"last row of the curve", *state.last_row});
   for (auto& setting : deciding(model, options, data)) {
     if (described.count(setting.name) > 0) continue;
     setting.name = key_of(setting);
@@ -66,7 +67,12 @@ ProgressState from_metadata(dchag::Metadata const& metadata, std::string const& 
   dchag::require<dchag::Error>(same_checksum(checksum, data.checksum()),
                                "--resume: the checkpoint was written with checksum of the data ", checksum,
                                ", expected ", data.checksum());
-  return {metadata.get<std::size_t>("step"), metadata.get<double>("loss_sum"), metadata.get<std::size_t>("summed")};
+  ProgressState state{.step = metadata.get<std::size_t>("step"),
+                      .loss_sum = metadata.get<double>("loss_sum"),
+                      .summed = metadata.get<std::size_t>("summed"),
+                      .last_row = std::nullopt};
+  if (metadata.contains("last row of the curve")) state.last_row = metadata.get<std::size_t>("last row of the curve");
+  return state;
 }
 
 std::string cut_curve(std::filesystem::path const& table, std::size_t step) {

@@ -8,6 +8,7 @@
 #include "options.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace hyperspectral {
@@ -18,6 +19,8 @@ struct ProgressState {
   std::size_t step = 0;   ///< steps done
   double loss_sum = 0;    ///< of the losses since the last evaluation
   std::size_t summed = 0; ///< how many
+  std::optional<std::size_t> last_row =
+      0; ///< step of the last row of the curve that stays; unknown in older checkpoints
 };
 
 /// Whether two checksums tell of the same data, which compilers and kinds of processors sum up with other roundings.

@@ -154,6 +154,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
   auto state = options.resume ? stage(communicator, "going on from a checkpoint of " + name,
                                       [&] { return resume(model, name, folder, data, options, communicator); })
                               : ProgressState();
+  if (!state.last_row) // an older checkpoint, which tells of no other --evaluations
+    state.last_row = state.step == options.steps ? state.step : state.step / between * between;
   std::optional<CurveWriter> file;
   auto rows = dchag::comm::collectively(communicator, [&] {
     std::string kept;
@@ -162,7 +164,7 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
     if (state.step == 0)
       std::filesystem::remove(path); // of an earlier run
     else
-      kept = cut_curve(path, state.step == options.steps ? state.step : state.step / between * between);
+      kept = cut_curve(path, *state.last_row);
     file.emplace(
         path, std::vector<std::string>{"step", "train_loss", "test_loss", "learning_rate", "gradient_norm", "seconds"});
     return kept;
@@ -205,8 +207,8 @@ Curve train(Model& model, std::string const& name, Dataset const& data, Evaluati
       });
     }
     if (speaks) progress.show(step + 1, state.loss_sum / static_cast<double>(state.summed), test, evaluate);
-    if (regular) state.summed = 0, state.loss_sum = 0;
     state.step = step + 1;
+    if (regular) state.summed = 0, state.loss_sum = 0, state.last_row = state.step;
     bool const due = options.checkpoint_every > 0 && state.step % options.checkpoint_every == 0;
     if (due || curve.stopped || state.step == options.steps)
       stage(communicator, "writing a checkpoint of " + name, [&] {
