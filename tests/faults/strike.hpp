@@ -9,8 +9,8 @@
 /// A library for LD_PRELOAD that stands between a program and the system, and makes one of its calls fail. Environment
 /// variables say which:
 ///
-///     DCHAG_FAULT          which call, which of these calls, counted from 1 (a number that is never reached: none, they are
-///                          only counted), and how: "write 3 ENOSPC", "MPI_Bcast 1 kill"
+///     DCHAG_FAULT          which call, which of these calls, counted from 1 (a number that is never reached: none,
+///                          they are only counted), and how: "write 3 ENOSPC", "MPI_Bcast 1 kill"
 ///     DCHAG_FAULT_RANK     the rank on which (0); its number in the world is read from the launcher's variables
 ///     DCHAG_FAULT_FOLDERS  calls on files count only below these, separated by colons
 ///     DCHAG_FAULT_BYTES    allocations count only from this size on (1048576)
