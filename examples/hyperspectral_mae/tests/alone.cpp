@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <fstream>
 #include <functional>
-#include <malloc.h>
 #include <string_view>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -25,9 +24,9 @@ namespace {
 using namespace hyperspectral;
 using dchag::comm::Communicator;
 
-/// From now on this process gets no more memory from the system.
-void end_memory() {
-  mallopt(M_MMAP_THRESHOLD, 1 << 16); // what is larger is never taken out of memory that was freed
+/// From now on this process gets no more memory from the system; and, where `freed_too`, no piece of 32 KiB or more of
+/// what it has freed.
+void end_memory(bool freed_too) {
   std::ifstream statm("/proc/self/statm");
   std::size_t pages = 0;
   statm >> pages;
@@ -35,6 +34,10 @@ void end_memory() {
   getrlimit(RLIMIT_AS, &limit);
   limit.rlim_cur = pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   setrlimit(RLIMIT_AS, &limit);
+  if (!freed_too) return;
+  for (std::size_t bytes = std::size_t{1} << 26; bytes >= std::size_t{1} << 15; bytes /= 2)
+    for (void* taken = std::malloc(bytes); taken != nullptr; taken = std::malloc(bytes))
+      asm volatile("" ::"r"(taken) : "memory"); // or the compiler takes nothing
 }
 
 /// Every open() fails with EMFILE.
@@ -114,7 +117,8 @@ void write_cubes(Options const& options) {
 
 int run(std::string_view what, std::string_view fatal, std::filesystem::path const& out, Communicator const& world) {
   auto const at = [&](std::string_view stage) {
-    if (stage == fatal && world.rank() + 1 == world.size()) what == "memory" ? end_memory() : end_files();
+    if (stage == fatal && world.rank() + 1 == world.size())
+      what == "memory" ? end_memory(stage == "loading" || stage == "writing") : end_files();
   };
   auto options = small_options(world, out);
   options.data = {options.out / "cubes"};
