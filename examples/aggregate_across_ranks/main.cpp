@@ -113,7 +113,7 @@ int run(dchag::comm::Communicator const& ranks) {
 
 int main(int argc, char** argv) {
   return dchag::comm::run_main(argc, argv, [&] { // between MPI's beginning and end
-    Kokkos::ScopeGuard const kokkos; // is handed no arguments: it would answer --help with its own
+    Kokkos::ScopeGuard const kokkos;             // is handed no arguments: it would answer --help with its own
     dchag::comm::Communicator const ranks(MPI_COMM_WORLD);
     return dchag::comm::run_main(ranks, [&] { return run(ranks); });
   });

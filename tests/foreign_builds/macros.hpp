@@ -4,6 +4,8 @@
 /// \file
 /// Macros that other people's headers define, which may come before ours. Each breaks what uses its name.
 
+// clang-format off
+
 // complex.h
 #define I foreign!macro!
 #define complex foreign!macro!
